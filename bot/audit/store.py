@@ -1,0 +1,36 @@
+"""Rows of the audit."""
+
+from collections.abc import AsyncIterator
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from bot.audit.models import AuditEntry, AuditHead
+from bot.audit.rules import BEGINNING
+from bot.kit.db import insert_ignoring
+
+_HEAD = 1
+
+
+async def lock_head(session: AsyncSession) -> AuditHead:
+    """Return the end of the chain, locked until the transaction ends: entries are written one by one."""
+    await insert_ignoring(session, AuditHead, {"id": _HEAD, "number": 0, "mac": BEGINNING})
+    query = sa.select(AuditHead).where(col(AuditHead.id) == _HEAD).with_for_update()
+    return (await session.execute(query.execution_options(populate_existing=True))).scalar_one()
+
+
+async def head(session: AsyncSession) -> AuditHead | None:
+    return await session.get(AuditHead, _HEAD)
+
+
+async def entries(session: AsyncSession) -> AsyncIterator[AuditEntry]:
+    """Yield all entries, oldest first, without holding them all."""
+    query = sa.select(AuditEntry).order_by(col(AuditEntry.number)).execution_options(yield_per=500)
+    async for entry in await session.stream_scalars(query):
+        yield entry
+
+
+async def newest(session: AsyncSession, *, limit: int) -> list[AuditEntry]:
+    query = sa.select(AuditEntry).order_by(col(AuditEntry.number).desc()).limit(limit)
+    return list((await session.execute(query)).scalars())

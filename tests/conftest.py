@@ -1,0 +1,80 @@
+"""What every test may ask for: a clock, keys, and a database of its own on both engines."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from bot.kit.db import Database
+from bot.kit.secrets import Keyring
+from tests.fakes.clock import FakeClock
+from tests.tables import create_tables
+
+POSTGRES_URL = os.environ.get("ENROLLBOT_TEST_POSTGRES_URL", "postgresql://root@127.0.0.1:5432/test")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(datetime(2026, 5, 1, 9, 0, tzinfo=UTC))
+
+
+@pytest.fixture
+def keyring() -> Keyring:
+    return Keyring([b"k" * 32])
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> str:
+    """The address of a PostgreSQL server in which tests may create databases, or a skip."""
+    try:
+        psycopg.connect(POSTGRES_URL, connect_timeout=3).close()
+    except psycopg.OperationalError as error:
+        pytest.skip(f"no PostgreSQL at ENROLLBOT_TEST_POSTGRES_URL: {str(error).splitlines()[0]}")
+    return POSTGRES_URL
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'enrollbot.db'}"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> AsyncIterator[str]:
+    """The address of an empty database, dropped afterwards."""
+    name = f"enrollbot_test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as server:
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield postgres_server.rsplit("/", 1)[0] + f"/{name}"
+    with psycopg.connect(postgres_server, autocommit=True) as server:
+        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of an empty database, on SQLite and on PostgreSQL in turn."""
+    fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(fixture)
+    return url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A database with every table, on SQLite and on PostgreSQL in turn."""
+    db = Database.open(database_url)
+    await create_tables(db)
+    yield db
+    await db.close()
+
+
+@pytest.fixture
+async def sqlite_database(sqlite_url: str) -> AsyncIterator[Database]:
+    """A database with every table, on SQLite only: for tests that are not about the engine."""
+    db = Database.open(sqlite_url)
+    await create_tables(db)
+    yield db
+    await db.close()
