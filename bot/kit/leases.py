@@ -65,9 +65,7 @@ class Lease:
 
     async def still_held(self, session: AsyncSession) -> bool:
         """Say whether the epoch is still ours, and keep it so until `session`'s transaction ends."""
-        query = (
-            sa.select(col(LeaseRow.epoch)).where(col(LeaseRow.name) == self.name).with_for_update(read=True)
-        )
+        query = sa.select(col(LeaseRow.epoch)).where(col(LeaseRow.name) == self.name)
         return (await session.execute(query.with_for_update(read=True))).scalar_one_or_none() == self.epoch
 
 

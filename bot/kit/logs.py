@@ -15,17 +15,6 @@ from structlog.typing import EventDict, WrappedLogger
 
 _reference: contextvars.ContextVar[str] = contextvars.ContextVar("reference", default="")
 
-_NOISY = (
-    "httpx",
-    "httpcore",
-    "apscheduler",
-    "slack_bolt",
-    "slack_sdk",
-    "uvicorn.access",
-    "aiosqlite",
-    "alembic",
-)
-
 #: Libraries that would log each call; their warnings are kept.
 _NOISY = ("httpx", "httpcore", "apscheduler", "slack_bolt", "slack_sdk", "uvicorn.access", "aiosqlite")
 
