@@ -15,7 +15,7 @@ from bot.kit.secrets import Keyring
 from tests.fakes.clock import FakeClock
 from tests.tables import create_tables
 
-POSTGRES_URL = os.environ.get("ENROLLBOT_TEST_POSTGRES_URL", "postgresql://root@127.0.0.1:5432/test")
+POSTGRES_URL = os.environ.get("ENROLLBOT_TEST_POSTGRES_URL", "postgresql://127.0.0.1:5432/test")
 
 
 @pytest.fixture

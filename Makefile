@@ -1,0 +1,73 @@
+# Everything there is to do here. On a fresh machine: Python 3.11 or later and make, nothing else.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+DEVICES ?= 3000
+PORT ?= 3000
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types imports fmt migrate revision lock ui ui-check bench clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.runtime ## start the sandbox: the bot between stand-ins for Slack and Apple (PORT=3000 DEVICES=3000)
+	@$(PY) -m bot sandbox --port $(PORT) --devices $(DEVICES)
+
+test: $(VENV)/.dev ## run every test
+	@$(PY) -m pytest
+
+check: lint types imports ui-check test ## what has to hold before anything lands
+
+lint: $(VENV)/.dev ## look for faults and for formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## check the types
+	@$(BIN)/mypy
+
+imports: $(VENV)/.dev ## check that rooms import in one direction
+	@$(BIN)/lint-imports
+
+fmt: $(VENV)/.dev ## format, and mend what can be mended by itself
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+migrate: $(VENV)/.runtime ## bring the database at ENROLLBOT_DATABASE_URL up to date
+	@$(PY) -m bot db migrate
+
+revision: $(VENV)/.dev ## write a migration from the models (m="what changes")
+	@$(PY) -m bot db revision "$(m)"
+
+lock: $(VENV)/.dev ## pin every dependency anew, with hashes
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra dev pyproject.toml -o requirements-dev.lock
+
+ui: ## build the sandbox's page (needs Node 20)
+	@command -v npm >/dev/null || { echo "make ui needs Node.js 20 or later with npm." >&2; exit 1; }
+	@cd bot/sandbox/ui && npm ci --silent && npm run --silent build
+
+ui-check: $(VENV)/.dev ## tell whether the built page is older than its sources
+	@$(PY) bot/sandbox/ui/stale.py
+
+bench: $(VENV)/.dev ## measure the sync beside its references; prints figures, never fails
+	@$(PY) -m tests.bench
+
+clean: ## remove what was built or installed here
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache bot/sandbox/ui/node_modules
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "enrollbot needs Python 3.11 or later as '$(PYTHON)'; name another with make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "enrollbot needs Python's venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.runtime: $(VENV)/pyvenv.cfg requirements.lock
+	@echo "Installing what enrollbot needs into $(VENV) (once, about a minute)."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || { echo "Installing failed: this needs a package index that pip can reach." >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/pyvenv.cfg requirements-dev.lock
+	@echo "Installing what enrollbot's tests and checks need into $(VENV) (once, about a minute)."
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock || { echo "Installing failed: this needs a package index that pip can reach." >&2; exit 1; }
+	@touch $(VENV)/.runtime $@

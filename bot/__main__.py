@@ -1,0 +1,7 @@
+"""Run the command line as `python -m bot`, where the package is not installed."""
+
+import sys
+
+from bot.cli import main
+
+sys.exit(main())

@@ -1,0 +1,127 @@
+"""Bring the database's tables up to date: under a lock, on a connection of their own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import URL
+
+from bot.kit.db import database_url
+from bot.kit.errors import EnrollbotError
+
+#: Any number will do, as long as every replica uses the same one.
+_POSTGRES_LOCK = 7_301_974
+
+
+class MigrationLosesData(EnrollbotError):
+    def __init__(self, revisions: list[str]) -> None:
+        super().__init__(
+            f"Bringing the database up to date would delete data (migration {', '.join(revisions)}).",
+            next_step="Make a backup, then run `enrollbot db migrate --allow-data-loss`.",
+        )
+
+
+class DatabaseNewer(EnrollbotError):
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"The database was made by a newer enrollbot (migration {revision}).",
+            next_step="Start that version again, or restore the backup made before it.",
+        )
+
+
+def upgrade(url: str, folder: Path, *, allow_data_loss: bool = False) -> list[str]:
+    """Apply what is missing and return its revisions, oldest first. Blocks; call it off the loop.
+
+    Raises `MigrationLosesData` before touching anything, and `DatabaseNewer`.
+    """
+    config = _config(folder)
+    script = ScriptDirectory.from_config(config)
+    with _locked(database_url(url)) as connection:
+        pending = _pending(script, MigrationContext.configure(connection).get_current_revision())
+        losing = [name for name in pending if getattr(script.get_revision(name).module, "loses_data", False)]
+        if losing and not allow_data_loss:
+            raise MigrationLosesData(losing)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        _check_references(connection)
+    return pending
+
+
+def current(url: str, folder: Path) -> tuple[str | None, str | None]:
+    """Return the revision that the database is at and the one that this version wants. Blocks."""
+    script = ScriptDirectory.from_config(_config(folder))
+    engine = _engine(database_url(url))
+    try:
+        with engine.connect() as connection:
+            return MigrationContext.configure(connection).get_current_revision(), script.get_current_head()
+    finally:
+        engine.dispose()
+
+
+def write_revision(url: str, folder: Path, message: str) -> None:
+    """Write a migration that takes the database at `url` to the models as they are. Blocks."""
+    config = _config(folder)
+    with _locked(database_url(url)) as connection:
+        config.attributes["connection"] = connection
+        command.revision(config, message=message, autogenerate=True)
+
+
+def _pending(script: ScriptDirectory, present: str | None) -> list[str]:
+    known = [revision.revision for revision in script.walk_revisions()][::-1]
+    if present is None:
+        return known
+    if present not in known:
+        raise DatabaseNewer(present)
+    return known[known.index(present) + 1 :]
+
+
+def _config(folder: Path) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _engine(url: URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url)
+    if url.database:
+        Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+    return sa.create_engine(
+        url.set(drivername="sqlite"), connect_args={"timeout": 60, "isolation_level": None}
+    )
+
+
+@contextmanager
+def _locked(url: URL) -> Iterator[sa.Connection]:
+    """Open one transaction that no other replica's migration can share."""
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                # Batch mode drops and rebuilds tables; with foreign keys on that would delete rows.
+                # The pragma has no effect inside a transaction, so it comes first.
+                connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+                connection.exec_driver_sql("BEGIN EXCLUSIVE")
+            else:
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _POSTGRES_LOCK})
+            yield connection
+            if engine.dialect.name == "sqlite":
+                connection.exec_driver_sql("COMMIT")
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def _check_references(connection: sa.Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if broken:
+            raise sa.exc.IntegrityError(
+                "foreign_key_check", None, ValueError(f"{len(broken)} rows point nowhere")
+            )
