@@ -17,12 +17,23 @@ from bot.kit.errors import EnrollbotError
 #: Any number will do, as long as every replica uses the same one.
 _POSTGRES_LOCK = 7_301_974
 
+#: How long to wait for another process that migrates the same SQLite file, in seconds.
+LOCK_TIMEOUT_S = 60
+
 
 class MigrationLosesData(EnrollbotError):
     def __init__(self, revisions: list[str]) -> None:
         super().__init__(
             f"Bringing the database up to date would delete data (migration {', '.join(revisions)}).",
             next_step="Make a backup, then run `enrollbot db migrate --allow-data-loss`.",
+        )
+
+
+class MigrationBreaksReferences(EnrollbotError):
+    def __init__(self, rows: int) -> None:
+        super().__init__(
+            f"Bringing the database up to date would leave {rows} rows pointing nowhere. Nothing was changed.",
+            next_step="Please report this with the version that made the database.",
         )
 
 
