@@ -32,7 +32,7 @@ class MigrationLosesData(EnrollbotError):
 class MigrationBreaksReferences(EnrollbotError):
     def __init__(self, rows: int) -> None:
         super().__init__(
-            f"Bringing the database up to date would leave {rows} rows pointing nowhere. Nothing was changed.",
+            f"Bringing the database up to date would leave {rows} rows pointing nowhere; nothing was changed.",
             next_step="Please report this with the version that made the database.",
         )
 
@@ -103,9 +103,8 @@ def _engine(url: URL) -> sa.Engine:
         return sa.create_engine(url)
     if url.database:
         Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
-    return sa.create_engine(
-        url.set(drivername="sqlite"), connect_args={"timeout": 60, "isolation_level": None}
-    )
+    options = {"timeout": LOCK_TIMEOUT_S, "isolation_level": None}
+    return sa.create_engine(url.set(drivername="sqlite"), connect_args=options)
 
 
 @contextmanager
@@ -133,6 +132,4 @@ def _check_references(connection: sa.Connection) -> None:
     if connection.dialect.name == "sqlite":
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         if broken:
-            raise sa.exc.IntegrityError(
-                "foreign_key_check", None, ValueError(f"{len(broken)} rows point nowhere")
-            )
+            raise MigrationBreaksReferences(len(broken))
