@@ -32,7 +32,7 @@ class MigrationLosesData(EnrollbotError):
 class MigrationBreaksReferences(EnrollbotError):
     def __init__(self, rows: int) -> None:
         super().__init__(
-            f"Bringing the database up to date would leave {rows} rows pointing nowhere; nothing was changed.",
+            f"Bringing the database up to date would leave {rows} rows pointing nowhere. Nothing changed.",
             next_step="Please report this with the version that made the database.",
         )
 
