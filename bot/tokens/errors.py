@@ -1,0 +1,310 @@
+"""What can be wrong with a token, a name, a file or a renewal: named facts, written for a person."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bot.kit.errors import EnrollbotError
+
+
+class TokenFault(EnrollbotError):
+    """Base of what this room refuses."""
+
+
+class NameWrong(TokenFault):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"“{name}” cannot be the name of a token.",
+            next_step="Use 1 to 40 letters, digits, dots, dashes or underscores, such as paris-schools.",
+        )
+
+
+class NameTaken(TokenFault):
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"There is a token {name} already; upper and lower case make no difference.",
+            next_step="Choose another name, or renew that token.",
+        )
+
+
+class TokenUnknown(TokenFault):
+    def __init__(self, name: str, nearest: str | None = None) -> None:
+        self.name = name
+        self.nearest = nearest
+        hint = f"Did you mean {nearest}?" if nearest else "token list shows the tokens that you may see."
+        super().__init__(f"There is no token {name} that you may see.", next_step=hint)
+
+
+class AppleIdWrong(TokenFault):
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"“{text}” is not an Apple ID.",
+            next_step="Give the e-mail address of the account that will generate the token.",
+        )
+
+
+class UrlWrong(TokenFault):
+    def __init__(self) -> None:
+        super().__init__(
+            "That is not an address of an MDM server.",
+            next_step="Give an https:// address of at most 2,000 characters, without a user name in it.",
+        )
+
+
+class TagWrong(TokenFault):
+    def __init__(self, tag: str) -> None:
+        super().__init__(
+            f"“{tag}” cannot be a scope tag.",
+            next_step="Use up to 20 tags of 1 to 40 letters, digits, dots, dashes or underscores.",
+        )
+
+
+class TagsNotYours(TokenFault):
+    def __init__(self, tags: Sequence[str]) -> None:
+        self.tags = tuple(tags)
+        super().__init__(
+            f"Your role is limited to tags; you cannot set or remove {', '.join(tags)}.",
+            next_step="Ask an admin without a limit.",
+        )
+
+
+class WarnDaysWrong(TokenFault):
+    def __init__(self) -> None:
+        super().__init__(
+            "The warning days are not usable.",
+            next_step="Give up to 10 different numbers of days from 1 to 365, such as 60,30,14,7,3,1.",
+        )
+
+
+class ChannelWrong(TokenFault):
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"“{text}” is not a channel of this workspace.", next_step="Pick it from the list after typing #."
+        )
+
+
+class OwnerWrong(TokenFault):
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"“{text}” is neither a person nor a user group.",
+            next_step="Pick one from the list after typing @.",
+        )
+
+
+class NothingToSet(TokenFault):
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing was named to set.",
+            next_step="Give --mdm-url, --channel, --approvals, --owner or --warn.",
+        )
+
+
+class AgreementMissing(TokenFault):
+    def __init__(self) -> None:
+        super().__init__(
+            "A token needs your agreement that user and device information is sent to Apple.",
+            next_step="Tick the box, or add --agree.",
+        )
+
+
+class TypedNameDiffers(TokenFault):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            "The name typed is another one. Nothing was removed.", next_step=f"Type {name} to remove it."
+        )
+
+
+class DeliveredAgain(TokenFault):
+    """The same press or command arrived twice; the first one counts."""
+
+    def __init__(self) -> None:
+        super().__init__("This was done already.")
+
+
+class ChangedMeanwhile(TokenFault):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Token {name} was changed by somebody else in the meantime. Nothing was stored.",
+            next_step="Look at it again and repeat what is still needed.",
+        )
+
+
+class TokenAwaited(TokenFault):
+    """There is no token yet to renew or to talk to the service with."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"Token {name} has no server token yet.", next_step="Upload the one made in ABM first."
+        )
+
+
+class SecretsUnreadable(TokenFault):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"The stored key pair of token {name} cannot be read with the encryption keys of this bot.",
+            next_step="Don't generate a token in ABM now. Give the bot the key it was stored with, in"
+            " ENROLLBOT_ENCRYPTION_KEYS.",
+        )
+
+
+class KeyUnusable(TokenFault):
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            what, next_step="Give the key and the certificate that the other server used, both PEM."
+        )
+
+
+class KeyAndCertificateDiffer(KeyUnusable):
+    def __init__(self) -> None:
+        super().__init__("The private key and the certificate don't belong together.")
+
+
+class MadeForFormerCertificate(TokenFault):
+    """The file opens only with a key pair that this token used before."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"This file was made for a certificate that token {name} no longer uses. Nothing was changed.",
+            next_step="Upload the present certificate to the server in ABM, then download its token again.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the service says about the token in use, when another one was refused.
+
+    `accepted` is None when it could not be asked.
+    """
+
+    accepted: bool | None
+    expires_at: datetime | None
+    days_left: int | None
+
+
+class FileFitsAnotherToken(TokenFault):
+    """The file was made for the certificate of another token of this bot.
+
+    `other` is that token's name, `other_id` its id; `standing` is about the token it was meant for,
+    None when that one has no server token yet.
+    """
+
+    def __init__(
+        self, name: str, *, other: str, other_id: str, other_active: bool, standing: Standing | None
+    ) -> None:
+        self.name = name
+        self.other = other
+        self.other_id = other_id
+        self.other_active = other_active
+        self.standing = standing
+        super().__init__(
+            f"This file was made for the certificate of token {other}, not for {name}. Nothing was changed.",
+            next_step=f"Upload it to {other}. Then download the token of {name}'s own server in ABM.",
+        )
+
+
+class ServerHasToken(TokenFault):
+    """The server has a live token here already; `other` is its name, None if the person may not see it."""
+
+    def __init__(self, name: str, *, server_name: str, other: str | None) -> None:
+        self.name = name
+        self.other = other
+        first = f"token {other}" if other else "another token of this bot"
+        step = f"Renew {other} instead" if other else "Ask an admin without a limit"
+        super().__init__(
+            f"Server {server_name} in ABM already belongs to {first}. Nothing was stored.",
+            next_step=f"{step}, or make a new server in ABM for {name}.",
+        )
+
+
+class NotVerified(TokenFault):
+    """The service did not confirm an uploaded token, so it was not stored."""
+
+    def __init__(self, reason: str, *, next_step: str) -> None:
+        super().__init__(f"{reason} Nothing was stored.", next_step=next_step)
+
+
+class RenewalFault(EnrollbotError):
+    """One check that a renewed token did not pass. The message is the fact, the next step the way out."""
+
+
+class RenewedExpired(RenewalFault):
+    def __init__(self) -> None:
+        super().__init__(
+            "The token in this file has expired.", next_step="Generate a new one on the same server in ABM."
+        )
+
+
+class NotLater(RenewalFault):
+    def __init__(self, expires_at: datetime, current: datetime) -> None:
+        self.expires_at = expires_at
+        same = expires_at == current
+        super().__init__(
+            "This is the token that is in use already."
+            if same
+            else "The token in this file expires before the one in use.",
+            next_step="Download the newest token of the server in ABM and upload that one.",
+        )
+
+
+class WrongServer(RenewalFault):
+    """The file belongs to another MDM server. `made_for` is its name, `other` a token here that has it."""
+
+    def __init__(
+        self, name: str, *, server_name: str, made_for: str | None, other: str | None = None
+    ) -> None:
+        self.name = name
+        self.server_name = server_name
+        self.made_for = made_for
+        self.other = other
+        where = f"server {made_for}" if made_for else "another server"
+        super().__init__(
+            f"It was made for {where}; token {name} needs one made for server {server_name}.",
+            next_step=f"In ABM, open server {server_name}, download its token and upload it here.",
+        )
+
+
+class ServerMadeAgain(RenewalFault):
+    """The server has the old name and a new UUID: it was deleted and made again."""
+
+    def __init__(self, name: str, *, server_name: str) -> None:
+        self.server_name = server_name
+        super().__init__(
+            f"Server {server_name} was deleted in ABM and made again; for Apple it is a new server with no"
+            " devices and no profiles of the old one.",
+            next_step="Add it here as a new token: token add makes the certificate for it.",
+        )
+
+
+class WrongOrganisation(RenewalFault):
+    def __init__(self, name: str, *, expected: str, got: str) -> None:
+        self.expected = expected
+        self.got = got
+        super().__init__(
+            f"It belongs to the organisation {got}; token {name} belongs to {expected}.",
+            next_step=f"In ABM, check the organisation's name, change to {expected} and download it there.",
+        )
+
+
+class NotAccepted(RenewalFault):
+    """The service does not accept the new token."""
+
+    def __init__(self, reason: str, *, next_step: str) -> None:
+        super().__init__(reason, next_step=next_step)
+
+
+class RenewalRefused(TokenFault):
+    """An uploaded token that does not renew this one. Everything stored is as it was.
+
+    `faults` are all the checks that failed, the one that decides first.
+    """
+
+    def __init__(self, name: str, *, faults: Sequence[RenewalFault], standing: Standing) -> None:
+        self.name = name
+        self.faults = tuple(faults)
+        self.standing = standing
+        super().__init__(
+            f"Token {name} was not renewed: " + " ".join(fault.message for fault in self.faults),
+            next_step=self.faults[0].next_step,
+        )
