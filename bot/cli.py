@@ -1,0 +1,175 @@
+"""The command line: run the bot, try it in the sandbox, look after its keys and its database."""
+
+import argparse
+import asyncio
+import getpass
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from bot import __version__, main
+from bot.kit import logs, migrations
+from bot.kit.actor import Actor
+from bot.kit.errors import EnrollbotError
+from bot.kit.secrets import generate_key
+from bot.migrations import FOLDER
+from bot.sandbox import run as sandbox
+from bot.settings import Settings
+from bot.slack.manifest import manifest_yaml
+
+Command = Callable[[argparse.Namespace], None]
+
+#: A key, certificate or token file is a few KiB; anything much larger is not one.
+_FILE_LIMIT = 64 * 1024
+
+
+class FileUnreadable(EnrollbotError):
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"Cannot read {path}: {why}.")
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 done, 1 refused, 2 wrong usage."""
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        command(options)
+    except EnrollbotError as problem:
+        print(f"enrollbot: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _run(_options: argparse.Namespace) -> None:
+    settings = _settings()
+    asyncio.run(main.run(settings))
+
+
+def _sandbox(options: argparse.Namespace) -> None:
+    logs.configure("console")
+    asyncio.run(sandbox.run(port=options.port, devices=options.devices, fresh=options.fresh))
+
+
+def _manifest(options: argparse.Namespace) -> None:
+    print(manifest_yaml(url=options.url, command=options.name), end="")
+
+
+def _keys_generate(_options: argparse.Namespace) -> None:
+    print(generate_key())
+
+
+def _db_migrate(options: argparse.Namespace) -> None:
+    url = _settings().database_url.get_secret_value()
+    done = migrations.upgrade(url, FOLDER, allow_data_loss=options.allow_data_loss)
+    print(f"Applied: {', '.join(done)}." if done else "The database is up to date.")
+
+
+def _db_revision(options: argparse.Namespace) -> None:
+    url = _settings().database_url.get_secret_value()
+    migrations.write_revision(url, FOLDER, options.message)
+
+
+def _token_import(options: argparse.Namespace) -> None:
+    private_key = SecretStr(_read(options.key).decode("utf-8", errors="replace"))
+    certificate = _read(options.cert).decode("utf-8", errors="replace")
+    token_file = _read(options.token)
+
+    async def go() -> None:
+        async with main.services(_settings()) as bot:
+            imported = await bot.tokens.import_token(
+                options.name,
+                private_key_pem=private_key,
+                certificate_pem=certificate,
+                content=token_file,
+                mdm_url=options.mdm_url,
+                actor=Actor.cli(getpass.getuser()),
+            )
+        print(main.imported(imported))
+
+    asyncio.run(go())
+
+
+def _audit_verify(_options: argparse.Namespace) -> None:
+    async def go() -> None:
+        async with main.services(_settings()) as bot:
+            proof = await bot.audit.verify()
+        print(f"The audit is whole: {proof.entries} entries, head {proof.head}.")
+
+    asyncio.run(go())
+
+
+def _settings() -> Settings:
+    settings = Settings.load(os.environ)
+    logs.configure(settings.log_format)
+    return settings
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_FILE_LIMIT + 1)
+    except OSError as error:
+        raise FileUnreadable(path, error.strerror or "it cannot be opened") from None
+    if len(content) > _FILE_LIMIT:
+        raise FileUnreadable(path, "it is larger than 64 KiB, so it is no key, certificate or server token")
+    return content
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="enrollbot", description="Run automated device enrollment for Apple devices from Slack."
+    )
+    parser.add_argument("--version", action="version", version=f"enrollbot {__version__}")
+    nouns = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    _verb(nouns, "run", _run, "run the bot with the settings of the environment")
+
+    box = _verb(nouns, "sandbox", _sandbox, "try the bot between stand-ins for Slack and Apple")
+    box.add_argument("--devices", type=int, default=3000, metavar="N", help="devices at first (3000)")
+    box.add_argument("--port", type=int, default=3000, help="port of the page (3000)")
+    box.add_argument("--fresh", action="store_true", help="forget what was done in the sandbox before")
+
+    manifest = _verb(nouns, "manifest", _manifest, "print the Slack app manifest")
+    manifest.add_argument("--url", help="public https address of the bot; Socket Mode without it")
+    manifest.add_argument("--name", default="/enroll", metavar="COMMAND", help="the slash command (/enroll)")
+
+    keys = _noun(nouns, "keys", "encryption keys")
+    _verb(keys, "generate", _keys_generate, "print a new encryption key")
+
+    db = _noun(nouns, "db", "the database")
+    migrate = _verb(db, "migrate", _db_migrate, "bring the tables up to date")
+    migrate.add_argument("--allow-data-loss", action="store_true", help="even where data is deleted")
+    revision = _verb(db, "revision", _db_revision, "write a migration from the models (for developers)")
+    revision.add_argument("message")
+
+    token = _noun(nouns, "token", "enrollment tokens")
+    importer = _verb(token, "import", _token_import, "bring a key pair and token from another server")
+    importer.add_argument("name", metavar="NAME")
+    importer.add_argument("--key", type=Path, required=True, metavar="key.pem", help="the RSA private key")
+    importer.add_argument("--cert", type=Path, required=True, metavar="cert.pem", help="its certificate")
+    importer.add_argument("--token", type=Path, required=True, metavar="file.p7m", help="the server token")
+    importer.add_argument("--mdm-url", metavar="URL", help="the MDM server's enrollment address")
+
+    audit = _noun(nouns, "audit", "the audit")
+    _verb(audit, "verify", _audit_verify, "prove that no entry was changed or removed")
+    return parser
+
+
+def _noun(
+    parsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, summary: str
+) -> "argparse._SubParsersAction[argparse.ArgumentParser]":
+    noun = parsers.add_parser(name, help=summary, description=summary)
+    return noun.add_subparsers(required=True, metavar="COMMAND")
+
+
+def _verb(
+    parsers: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: Command, summary: str
+) -> argparse.ArgumentParser:
+    verb = parsers.add_parser(name, help=summary, description=summary)
+    verb.set_defaults(command=command)
+    return verb
