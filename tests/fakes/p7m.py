@@ -51,8 +51,7 @@ def token_text(
     *,
     markers: bool = True,
     folded: bool = False,
-    line: str = "
-",
+    line: str = "\n",
     changes: Mapping[str, str | None] | None = None,
 ) -> bytes:
     """Write the text inside. `changes` replace values; None leaves a key out."""
