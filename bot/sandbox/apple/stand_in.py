@@ -1,0 +1,34 @@
+"""The stand-in for Apple as one ASGI application."""
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from starlette.types import Receive, Scope, Send
+
+from bot.kit.clock import Clock
+from bot.sandbox.apple.exchange import Exchange
+from bot.sandbox.apple.service import EnrollmentService
+from bot.sandbox.apple.world import World
+from bot.sandbox.serving import serving
+
+
+class AppleStandIn(World):
+    """Stands in for Apple's device enrollment service and for Apple Business Manager.
+
+    State lives in `folder`, or in memory without one. The same `seed` invents the same devices and
+    credentials. `app` serves the web service at `/`, people's pages at `/abm`, switches at `/_control`.
+    """
+
+    def __init__(self, clock: Clock, folder: Path | None = None, seed: int = 7) -> None:
+        super().__init__(clock, folder=folder, seed=seed)
+        self.service = EnrollmentService(self)
+        self._exchange = Exchange(self, self.service)
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._exchange(scope, receive, send)
+
+
+def serve(standin: AppleStandIn, *, port: int = 0) -> AbstractAsyncContextManager[str]:
+    """Give the base URL of a stand-in served on loopback while the context lasts; port 0 is a free one."""
+    return serving(standin.app, port=port)
