@@ -6,6 +6,8 @@ from datetime import datetime
 
 from bot.kit.errors import EnrollbotError
 
+DOWNLOAD_AGAIN = "In ABM, open the server, download its token and upload that file as it is."
+
 
 class TokenFault(EnrollbotError):
     """Base of what this room refuses."""
@@ -34,6 +36,14 @@ class TokenUnknown(TokenFault):
         self.nearest = nearest
         hint = f"Did you mean {nearest}?" if nearest else "token list shows the tokens that you may see."
         super().__init__(f"There is no token {name} that you may see.", next_step=hint)
+
+
+class TokenGone(TokenFault):
+    def __init__(self) -> None:
+        super().__init__(
+            "That token is not here any more, or you may not see it.",
+            next_step="token list shows the tokens that you may see.",
+        )
 
 
 class AppleIdWrong(TokenFault):
@@ -161,16 +171,6 @@ class KeyAndCertificateDiffer(KeyUnusable):
         super().__init__("The private key and the certificate don't belong together.")
 
 
-class MadeForFormerCertificate(TokenFault):
-    """The file opens only with a key pair that this token used before."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"This file was made for a certificate that token {name} no longer uses. Nothing was changed.",
-            next_step="Upload the present certificate to the server in ABM, then download its token again.",
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the service says about the token in use, when another one was refused.
@@ -183,24 +183,33 @@ class Standing:
     days_left: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class OtherToken:
+    """A token of this bot that an uploaded file was meant for. `has_token`: it had one before."""
+
+    id: str
+    name: str
+    has_token: bool
+
+
 class FileFitsAnotherToken(TokenFault):
     """The file was made for the certificate of another token of this bot.
 
-    `other` is that token's name, `other_id` its id; `standing` is about the token it was meant for,
-    None when that one has no server token yet.
+    `standing` is about the token it was uploaded to, None when that one has no server token yet.
     """
 
     def __init__(
-        self, name: str, *, other: str, other_id: str, other_active: bool, standing: Standing | None
+        self, name: str, *, other: OtherToken, server_name: str | None, standing: Standing | None
     ) -> None:
         self.name = name
         self.other = other
-        self.other_id = other_id
-        self.other_active = other_active
+        self.server_name = server_name
         self.standing = standing
         super().__init__(
-            f"This file was made for the certificate of token {other}, not for {name}. Nothing was changed.",
-            next_step=f"Upload it to {other}. Then download the token of {name}'s own server in ABM.",
+            f"This file was made for the certificate of token {other.name}, not for {name}. Nothing was"
+            " changed.",
+            next_step=f"Upload it to {other.name}. Then, in ABM, open server {server_name or name}, download"
+            " its token and upload it here.",
         )
 
 
@@ -222,11 +231,19 @@ class NotVerified(TokenFault):
     """The service did not confirm an uploaded token, so it was not stored."""
 
     def __init__(self, reason: str, *, next_step: str) -> None:
+        self.reason = reason
         super().__init__(f"{reason} Nothing was stored.", next_step=next_step)
 
 
 class RenewalFault(EnrollbotError):
     """One check that a renewed token did not pass. The message is the fact, the next step the way out."""
+
+
+class FileUnusable(RenewalFault):
+    """The file cannot be opened with this token's key pairs, or holds nothing that can be used."""
+
+    def __init__(self, error: EnrollbotError) -> None:
+        super().__init__(error.message, next_step=error.next_step or DOWNLOAD_AGAIN)
 
 
 class RenewedExpired(RenewalFault):
@@ -297,13 +314,22 @@ class NotAccepted(RenewalFault):
 class RenewalRefused(TokenFault):
     """An uploaded token that does not renew this one. Everything stored is as it was.
 
-    `faults` are all the checks that failed, the one that decides first.
+    `faults` are all the checks that failed, the one that decides first. `other` is the token of this
+    bot that the file belongs to, if there is one that the person may renew.
     """
 
-    def __init__(self, name: str, *, faults: Sequence[RenewalFault], standing: Standing) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        faults: Sequence[RenewalFault],
+        standing: Standing,
+        other: OtherToken | None = None,
+    ) -> None:
         self.name = name
         self.faults = tuple(faults)
         self.standing = standing
+        self.other = other
         super().__init__(
             f"Token {name} was not renewed: " + " ".join(fault.message for fault in self.faults),
             next_step=self.faults[0].next_step,

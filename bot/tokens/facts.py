@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from bot.tokens.models import WishKind, WishReason
+
 
 class TokenState(StrEnum):
     """Where a token stands; the words people read."""
@@ -31,7 +33,10 @@ class NextAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """What is to be done next, in a sentence without a full stop's worth of blame, and its buttons."""
+    """What is to be done next, and the buttons that lead there.
+
+    `text` is mrkdwn in which `{name}`, `{server}` and `{org}` are filled in by the screen.
+    """
 
     text: str
     actions: tuple[NextAction, ...]
@@ -98,7 +103,10 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A new token that awaits its server token. `steps` are what to do in the portal, in mrkdwn."""
+    """A new token that awaits its server token.
+
+    `steps` are what to do in the portal, mrkdwn with the places of `BackendTexts` still to be filled in.
+    """
 
     token: TokenView
     certificate: Certificate
@@ -111,7 +119,6 @@ class Former:
     """What a renewal replaced."""
 
     expires_at: datetime
-    days_left: int
     made_by: str | None
     key_replaced: bool
 
@@ -142,7 +149,8 @@ class ServiceAnswer:
 class Renewal:
     """A renewal that may begin. `certificate` is there when a new key pair was asked for.
 
-    `running` names work of the bot under way on this token.
+    `warning` and `steps` are mrkdwn with places to be filled in. `running` names work of the bot under
+    way on this token.
     """
 
     token: TokenView
@@ -160,8 +168,8 @@ class WaitingSync:
 
     id: str
     token_id: str
-    kind: str
-    reason: str
+    kind: WishKind
+    reason: WishReason
     asked_by: str
     asked_at: datetime
     exempt: bool

@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -199,32 +199,40 @@ def rejected_since(health: Health) -> datetime | None:
     return first
 
 
-def next_step(health: Health, now: datetime, *, server: str, org: str, terms_step: str) -> NextStep | None:
+def next_step(health: Health, now: datetime, *, terms_step: str) -> NextStep | None:
     """Return what to do next about a token, None when nothing is due."""
     state = state_of(health, now)
     if state is TokenState.AWAITING:
         return NextStep(
-            "upload the certificate to a new server in ABM, download its token and upload it here.",
+            "Upload the certificate to a new server in ABM, download its token and upload it here.",
             (NextAction.GET_CERTIFICATE, NextAction.UPLOAD),
         )
     if state is TokenState.TERMS:
-        return NextStep(terms_step.format(org=org), (NextAction.CHECK_AGAIN,))
+        return NextStep(terms_step, (NextAction.CHECK_AGAIN,))
     if state is TokenState.REJECTED and was_generated_elsewhere(health):
         return NextStep(
-            "a new token was generated in ABM and is not yet uploaded here. Download the token of server"
-            f" {server} and upload it.",
+            "A new token was generated in ABM and is not yet uploaded here. Download the token of server"
+            " *{server}* and upload it.",
             (NextAction.UPLOAD, NextAction.CHECK_AGAIN),
         )
     if state is TokenState.REJECTED:
         return NextStep(
-            "renew it: generate a new token in ABM and upload it here.",
+            "Renew it: generate a new token in ABM and upload it here.",
             (NextAction.RENEW, NextAction.CHECK_AGAIN),
         )
     if state in (TokenState.EXPIRED, TokenState.EXPIRING):
         return NextStep(
-            "renew it, about 10 minutes. The devices stay assigned to the server in ABM.", (NextAction.RENEW,)
+            "Renew it, about 10 minutes. The devices stay assigned to the server in ABM.", (NextAction.RENEW,)
         )
     return None
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Put values into the places of a text that an administrator may have written.
+
+    Only the places named are filled; any other brace stays as it is.
+    """
+    return re.sub(r"\{(\w+)\}", lambda place: values.get(place[1], place[0]), template)
 
 
 def was_generated_elsewhere(health: Health) -> bool:
