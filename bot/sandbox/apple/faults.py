@@ -85,9 +85,18 @@ class Faults:
         self._chance = random.Random(f"faults:{seed}")
         self.planned: list[Fault] = []
 
-    def plan(self, kind: Trouble | str, **details: float | str | None) -> Fault:
+    def plan(
+        self,
+        kind: Trouble | str,
+        *,
+        fraction: float = 1.0,
+        times: int | None = None,
+        after: int = 0,
+        path: str | None = None,
+        retry_after: str = "120",
+    ) -> Fault:
         """Plan a trouble; see `Fault` for the details."""
-        fault = Fault(Trouble(kind), **details)  # type: ignore[arg-type] # names are checked by Fault itself
+        fault = Fault(Trouble(kind), fraction, times, after, path, retry_after)
         self.planned.append(fault)
         return fault
 

@@ -242,7 +242,9 @@ class EnrollmentService:
         following = self._write_cursor(
             server, is_fetching=more, position=position, operation=cursor.operation
         )
-        devices = [_for_version(render_page(row), call.protocol) for row in page + page[:repeats]]
+        # A device of the page before comes again, or of this page where there is none before.
+        again = self._world.store.newest(server.number, repeats, until=cursor.position) or page[:repeats]
+        devices = [_for_version(render_page(row), call.protocol) for row in page + again]
         return self._page(devices, following, more=more)
 
     def _fetch_cursor(self, text: object, server: Server) -> Cursor:

@@ -6,6 +6,8 @@ from pathlib import Path
 from starlette.types import Receive, Scope, Send
 
 from bot.kit.clock import Clock
+from bot.sandbox.apple.abm import BusinessManager
+from bot.sandbox.apple.control import Control
 from bot.sandbox.apple.exchange import Exchange
 from bot.sandbox.apple.service import EnrollmentService
 from bot.sandbox.apple.world import World
@@ -23,9 +25,18 @@ class AppleStandIn(World):
         super().__init__(clock, folder=folder, seed=seed)
         self.service = EnrollmentService(self)
         self._exchange = Exchange(self, self.service)
+        self._pages = BusinessManager(self).app
+        self._control = Control(self, end_sessions=self.service.end_sessions).app
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] != "http":
+            return
+        path: str = scope["path"]
+        if path == "/" or path.startswith("/abm"):
+            await self._pages(scope, receive, send)
+        elif path.startswith("/_control/"):
+            await self._control(scope, receive, send)
+        else:
             await self._exchange(scope, receive, send)
 
 

@@ -184,6 +184,15 @@ class Store:
         )
         return [DeviceRow._make(row) for row in rows]
 
+    def newest(self, server: int, limit: int, *, until: int | None = None) -> list[DeviceRow]:
+        """Return the devices assigned last, newest first; `until` leaves out positions after it."""
+        rows = self._db.execute(
+            f"SELECT {_COLUMNS} FROM device WHERE server = ? AND (? IS NULL OR position <= ?)"
+            " ORDER BY position DESC LIMIT ?",
+            (server, until, until, limit),
+        )
+        return [DeviceRow._make(row) for row in rows]
+
     def find(self, serials: Sequence[str]) -> dict[str, DeviceRow]:
         found: dict[str, DeviceRow] = {}
         for start in range(0, len(serials), _MANY):

@@ -34,6 +34,7 @@ from bot.sandbox.apple.state import (
 
 YEAR = timedelta(days=365)
 _CERTIFICATES = 250
+_APPLE_ID = re.compile(r"[^@\s\"\\]+@[^@\s\"\\]+")
 _RESERVED = frozenset({"unassigned", "reassigned"})
 _BATCH = 50_000
 _NOBODY = ProfileChange("empty", "", "", "")
@@ -151,6 +152,8 @@ class World:
     ) -> tuple[str, bytes]:
         """Make new credentials, which ends the present ones at once; return the file's name and bytes."""
         entry = self.server(server)
+        if not _APPLE_ID.fullmatch(apple_id):
+            raise NotPossible("An Apple ID is an e-mail address.")
         if entry.certificate_pem is None:
             raise NotPossible("Upload a public key certificate first.")
         if not self.organisations[entry.org_id].terms_signed:
