@@ -30,6 +30,11 @@ NAMING_CONVENTION = {
 
 #: How long a writer waits for another process's transaction before it gives up, in seconds.
 BUSY_TIMEOUT_S = 10
+#: A process that froze inside a transaction holds its locks for ever; the server ends it after this.
+IDLE_IN_TRANSACTION_S = 30
+
+#: libpq's: without them a server that is gone is noticed after many minutes, or never.
+_POSTGRES_TIMEOUTS = {"connect_timeout": 10, "tcp_user_timeout": 30_000}
 
 _READ = "enrollbot_read"
 
@@ -40,6 +45,18 @@ class DatabaseUrlWrong(EnrollbotError):
             "ENROLLBOT_DATABASE_URL is not a database address.",
             next_step="Use sqlite:///path/to/enrollbot.db or postgresql://user:password@host/database.",
         )
+
+
+class DatabaseFolderUnusable(EnrollbotError):
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(
+            f"The database's folder {folder} cannot be used: {why}.",
+            next_step="Give ENROLLBOT_DATABASE_URL a folder that this program may write to.",
+        )
+
+
+class TransactionInsideTransaction(RuntimeError):
+    """A task opened a writing transaction while it has one open: it would wait for itself."""
 
 
 class Table(SQLModel):
@@ -56,15 +73,17 @@ def new_id() -> str:
 def database_url(text: str) -> URL:
     """Read a database address as people write it and choose the asynchronous driver.
 
-    Options behind `?` are passed through. Raises `DatabaseUrlWrong`.
+    Options behind `?` are passed through. Raises `DatabaseUrlWrong`, also for a database in memory:
+    what is promised there would be forgotten.
     """
     try:
-        url = make_url(text)
-    except ArgumentError:
+        url = make_url(text.strip())
+    except (ArgumentError, ValueError):
         raise DatabaseUrlWrong from None
     backend = url.drivername.split("+")[0]
-    if backend == "sqlite":
-        return url.set(drivername="sqlite+aiosqlite")
+    if backend == "sqlite" and url.database and url.database != ":memory:":
+        path = str(Path(url.database).expanduser())
+        return url.set(drivername="sqlite+aiosqlite", database=path)
     if backend in ("postgresql", "postgres"):
         return url.set(drivername="postgresql+psycopg")
     raise DatabaseUrlWrong
@@ -86,6 +105,7 @@ class Database:
         self.dialect: Dialect = "sqlite" if engine.dialect.name == "sqlite" else "postgresql"
         # SQLite lets one connection write at a time; waiting here is cheaper than its busy loop.
         self._one_writer = asyncio.Lock() if self.dialect == "sqlite" else contextlib.nullcontext()
+        self._writers: set[asyncio.Task[Any] | None] = set()
 
     @classmethod
     def open(cls, url: str) -> "Database":
@@ -93,26 +113,39 @@ class Database:
         parsed = database_url(url)
         if parsed.get_backend_name() == "sqlite":
             return cls(_sqlite_engine(parsed))
-        return cls(create_async_engine(parsed, pool_pre_ping=True, pool_size=10, max_overflow=10))
+        return cls(_postgres_engine(parsed))
 
     @contextlib.asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
-        """Open the one writing transaction of a step: committed at the end, rolled back on an error."""
-        async with (
-            self._one_writer,
-            AsyncSession(self.engine, expire_on_commit=False) as session,
-            session.begin(),
-        ):
-            yield session
+        """Open the one writing transaction of a step: committed at the end, rolled back on an error.
+
+        Raises `TransactionInsideTransaction` in a task that has one open already: hand its session on.
+        """
+        writer = asyncio.current_task()
+        if writer in self._writers:
+            raise TransactionInsideTransaction
+        self._writers.add(writer)
+        try:
+            async with (
+                self._one_writer,
+                AsyncSession(self.engine, expire_on_commit=False) as session,
+                session.begin(),
+            ):
+                yield session
+        finally:
+            self._writers.discard(writer)
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """Open a session for reading: one consistent view, never committed."""
+        """Open a session for reading: one consistent view; an attempt to write is refused."""
+        options: dict[str, Any] = {_READ: True}
+        if self.dialect == "postgresql":
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         async with self.engine.connect() as plain:
-            connection = await plain.execution_options(**{_READ: True})
+            connection = await plain.execution_options(**options)
             async with AsyncSession(connection, expire_on_commit=False) as session:
+                # No rollback here: it would expire what was read, and rows are used after the block.
                 yield session
-                await session.rollback()
 
     async def now(self, session: AsyncSession) -> datetime | None:
         """Return the database's own time on PostgreSQL, None on SQLite (one machine, one clock)."""
@@ -126,9 +159,9 @@ class Database:
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:
-    if url.database and url.database != ":memory:":
-        Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    _make_folder(Path(url.database or ""))
+    # Given in the address, the time to wait is the administrator's.
+    engine = create_async_engine(url, connect_args=_unless_given(url, {"timeout": BUSY_TIMEOUT_S}))
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def set_up(connection: Any, _record: Any) -> None:
@@ -138,13 +171,47 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}")
         cursor.close()
 
     @sa.event.listens_for(engine.sync_engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        # Taking the write lock at once avoids the upgrade of a read lock, which SQLite may refuse.
         reads = connection.get_execution_options().get(_READ, False)
+        if connection.info.get(_READ, False) != reads:
+            connection.exec_driver_sql(f"PRAGMA query_only = {int(reads)}")
+            connection.info[_READ] = reads
+        # Taking the write lock at once avoids the upgrade of a read lock, which SQLite may refuse.
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _postgres_engine(url: URL) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=10,
+        max_overflow=10,
+        connect_args=_unless_given(url, _POSTGRES_TIMEOUTS),
+    )
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        # Outside a transaction: a setting made inside one is undone by its rollback.
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_S}s'")
+        cursor.close()
+        connection.autocommit = False
+
+    return engine
+
+
+def _unless_given(url: URL, arguments: Mapping[str, int]) -> dict[str, int]:
+    return {name: value for name, value in arguments.items() if name not in url.query}
+
+
+def _make_folder(database: Path) -> None:
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseFolderUnusable(database.parent, error.strerror or "unknown reason") from None
