@@ -109,6 +109,8 @@ class Call:
 
     `delivery` is the same when Slack delivers the same thing twice: claim it in the transaction of the
     change. `value` is a button's value or the chosen option's; it is data, never permission.
+    `is_in_modal`: what was pressed stands in a modal, which is the person's. `owns_modal`: a modal is
+    open that this call put there and may change.
     """
 
     outlet: Outlet
@@ -129,6 +131,7 @@ class Call:
     view_id: str = ""
     event: Mapping[str, Any] = field(default_factory=dict, repr=False)
     is_in_modal: bool = False
+    owns_modal: bool = False
     _uses: int = field(default=0, repr=False)
 
     async def answer(self, message: Message | str, *, replace: bool = False) -> None:
@@ -151,6 +154,7 @@ class Call:
         """
         opened = with_origin(view, self.channel_id)
         self.view_id = await self.outlet.open_view(self.trigger_id, opened, push=self.is_in_modal)
+        self.owns_modal = True
 
     async def update_modal(self, view: View) -> None:
         """Change the modal that is open; says the same in a message when it was closed meanwhile."""

@@ -1,0 +1,93 @@
+"""Who a person is in Slack, and how far that limits what was granted to them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.kit.actor import Grant, Rights, Role
+from bot.kit.clock import Clock
+from bot.kit.logs import get_logger
+from bot.slack.api import SlackApi, SlackRefused, SlackUnreachable
+
+log = get_logger(__name__)
+
+KEPT_FOR = timedelta(minutes=5)
+_KEPT_AT_MOST = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A Slack user as users.info tells; `is_stranger` is someone of another organisation."""
+
+    id: str
+    name: str
+    email: str
+    tz: str
+    team_id: str
+    is_bot: bool
+    is_guest: bool
+    is_stranger: bool
+    is_deleted: bool
+
+    def is_limited(self, home_team: str) -> bool:
+        """Bots, guests and people of other organisations are never more than viewers."""
+        return self.is_bot or self.is_guest or self.is_stranger or self.team_id != home_team
+
+
+class People:
+    """users.info, kept for five minutes."""
+
+    def __init__(self, api: SlackApi, clock: Clock) -> None:
+        self._api = api
+        self._clock = clock
+        self._known: dict[str, tuple[datetime, Person]] = {}
+
+    async def person(self, user_id: str) -> Person:
+        """Return who `user_id` is; raises SlackRefused (`user_not_found`) and SlackUnreachable."""
+        now = self._clock.now()
+        kept = self._known.get(user_id)
+        if kept and now - kept[0] < KEPT_FOR:
+            return kept[1]
+        told = await self._api.read("users.info", user=user_id)
+        person = _person(user_id, told.get("user"))
+        if len(self._known) >= _KEPT_AT_MOST:
+            self._known.clear()
+        self._known[user_id] = (now, person)
+        return person
+
+    async def rights(self, user_id: str, granted: Rights) -> Rights:
+        """Return what is left of the granted rights: none for the deactivated and where Slack can't tell."""
+        if not granted.grants:
+            return granted
+        try:
+            person = await self.person(user_id)
+            home_team = (await self._api.identity()).team_id
+        except (SlackRefused, SlackUnreachable) as error:
+            log.warning("no rights: slack does not say who this is", user=user_id, error=str(error))
+            return Rights()
+        if person.is_deleted:
+            return Rights()
+        return _capped(granted) if person.is_limited(home_team) else granted
+
+
+def _capped(granted: Rights) -> Rights:
+    return Rights(tuple(Grant(min(grant.role, Role.VIEWER), grant.tags) for grant in granted.grants))
+
+
+def _person(user_id: str, told: Any) -> Person:
+    if not isinstance(told, dict) or told.get("id") != user_id:
+        raise SlackRefused("user_not_found", method="users.info")
+    described = told.get("profile")
+    profile: dict[str, Any] = described if isinstance(described, dict) else {}
+    names = (profile.get("display_name"), told.get("real_name"), told.get("name"))
+    return Person(
+        id=user_id,
+        name=next((str(name) for name in names if name), user_id),
+        email=str(profile.get("email") or ""),
+        tz=str(told.get("tz") or "UTC"),
+        team_id=str(told.get("team_id") or ""),
+        is_bot=bool(told.get("is_bot")) or user_id == "USLACKBOT",
+        is_guest=bool(told.get("is_restricted") or told.get("is_ultra_restricted")),
+        is_stranger=bool(told.get("is_stranger")),
+        is_deleted=bool(told.get("deleted")),
+    )
