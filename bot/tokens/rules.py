@@ -281,7 +281,8 @@ def renewal_faults(holding: Holding, offered: Offered, now: datetime) -> list[Re
         faults.append(WrongServer(holding.name, server_name=holding.server_name, made_for=made_for))
     if offered.expires_at <= now:
         faults.append(RenewedExpired())
-    elif offered.expires_at <= holding.expires_at and not offered.by_staged_key:
+    elif not faults and not offered.by_staged_key and offered.expires_at <= holding.expires_at:
+        # The expiry of another server's token says nothing about this one.
         faults.append(NotLater(offered.expires_at, holding.expires_at))
     return faults
 

@@ -687,8 +687,9 @@ class TokenService:
             token = await store.live_token(session, token_id)
             if token is None or _was_replaced(token, asked_at):
                 return
+            had_terms = token.terms_since is not None
             await store.change_token(session, token_id, {**values, **_all_well(self._clock.now())})
-            if token.terms_since is not None:
+            if had_terms:
                 await self.wish_sync(
                     session,
                     token_id,

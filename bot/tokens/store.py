@@ -82,7 +82,7 @@ async def tags_of(session: AsyncSession, token_ids: Iterable[str] | None = None)
     if token_ids is not None:
         query = query.where(col(TokenTag.token_id).in_(list(token_ids)))
     tags: dict[str, set[str]] = {}
-    for token_id, tag in (await session.execute(query)).tuples():
+    for token_id, tag in await session.execute(query):
         tags.setdefault(token_id, set()).add(tag)
     return {token_id: frozenset(found) for token_id, found in tags.items()}
 
