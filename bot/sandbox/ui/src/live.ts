@@ -1,0 +1,74 @@
+import { useEffect, useReducer, useRef, useState } from "react";
+import { Api, Refused } from "./api";
+import { reduce, type Events } from "./store";
+import type { Message, Snapshot } from "./types";
+
+const again = 2000;
+
+type Live = {
+  state: Snapshot | null;
+  /** Whether what is shown is up to date; false while the stand-in cannot be reached. */
+  connected: boolean;
+  trouble: string;
+  ahead: number;
+  apply: (event: Events) => void;
+};
+
+/** The snapshot of one person, kept up to date; it reconnects by itself. */
+export function useLive(api: Api, onNotice: (text: string, level: string) => void, onMessage: (message: Message) => void): Live {
+  const [state, apply] = useReducer(reduce, null);
+  const [connected, setConnected] = useState(false);
+  const [trouble, setTrouble] = useState("");
+  const [ahead, setAhead] = useState(0);
+  const heard = useRef({ onNotice, onMessage });
+  heard.current = { onNotice, onMessage };
+
+  useEffect(() => {
+    let source: EventSource | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let over = false;
+
+    const later = () => {
+      setConnected(false);
+      source?.close();
+      clearTimeout(timer);
+      timer = setTimeout(() => void start(), again);
+    };
+    const listen = (after: string) => {
+      source = api.events(after);
+      const on = <T,>(name: string, handle: (data: T) => void) =>
+        source!.addEventListener(name, (event) => handle(JSON.parse((event as MessageEvent<string>).data || "{}") as T));
+      for (const name of ["message", "message_gone", "views", "home", "channel"] as const) {
+        on<Record<string, unknown>>(name, (data) => apply({ type: name, ...data } as unknown as Events));
+      }
+      on<{ message: Message }>("message", ({ message }) => heard.current.onMessage(message));
+      on<{ text: string; level: string }>("notice", ({ text, level }) => heard.current.onNotice(text, level));
+      on("reset", () => void start());
+      source.onopen = () => setConnected(true);
+      // A closed stream is not taken up by the browser itself: an answer such as 502 while the sandbox restarts.
+      source.onerror = () => (source?.readyState === EventSource.CLOSED ? later() : setConnected(false));
+    };
+    const start = async () => {
+      source?.close();
+      try {
+        const snapshot = await api.snapshot();
+        if (over) return;
+        setAhead(snapshot.now * 1000 - Date.now());
+        setTrouble("");
+        apply({ type: "snapshot", snapshot });
+        listen(snapshot.event_id);
+      } catch (error) {
+        if (over) return;
+        setTrouble(error instanceof Refused ? error.message : "The sandbox sent something that this page cannot read.");
+        later();
+      }
+    };
+    void start();
+    return () => {
+      over = true;
+      clearTimeout(timer);
+      source?.close();
+    };
+  }, [api]);
+  return { state, connected, trouble, ahead, apply };
+}
