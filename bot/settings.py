@@ -37,6 +37,15 @@ def _split(text: object) -> object:
     return [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else text
 
 
+def _check_id(first_letters: str, example: str) -> AfterValidator:
+    def check(text: str) -> str:
+        if not re.fullmatch(f"[{first_letters}][A-Z0-9]{{2,20}}", text):
+            raise ValueError(f"{text} is not a Slack id such as {example}; its profile or details show it")
+        return text
+
+    return AfterValidator(check)
+
+
 def _parse_role(text: object) -> object:
     if isinstance(text, Role):
         return text
@@ -59,7 +68,7 @@ def _parse_warning_days(text: object) -> object:
 def _check_timezone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, a name too long
         raise ValueError("is not a time zone; write one such as Europe/Paris or UTC") from None
     return name
 
@@ -77,13 +86,15 @@ def _check_every(length: timedelta) -> timedelta:
 
 
 def _check_address(text: str) -> str:
-    if not re.match(r"https?://[^\s/]+", text):
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
         raise ValueError("is not an http or https address")
     return text.rstrip("/")
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Ids = Annotated[list[str], BeforeValidator(_split)]
+PersonId = Annotated[str, _check_id("UW", "U024BE7LH")]
+ChannelId = Annotated[str, _check_id("CGD", "C024BE91L")]
+PersonIds = Annotated[list[PersonId], BeforeValidator(_split)]
 Address = Annotated[str, AfterValidator(_check_address)]
 
 
@@ -97,10 +108,10 @@ class Settings(BaseModel):
     slack_app_token: SecretStr | None = None
     database_url: SecretStr = SecretStr("sqlite:///enrollbot.db")
     encryption_keys: SecretStr | None = None
-    admins: Ids = Field(default_factory=list)
+    admins: PersonIds = Field(default_factory=list)
     default_role: Annotated[Role, BeforeValidator(_parse_role)] = Role.NONE
-    channel: str | None = None
-    approval_channel: str | None = None
+    channel: ChannelId | None = None
+    approval_channel: ChannelId | None = None
     sync_every: Annotated[Duration, AfterValidator(_check_every)] = timedelta(hours=24)
     expiry_warning_days: Annotated[tuple[int, ...], BeforeValidator(_parse_warning_days)] = (30, 14, 7, 3, 1)
     timezone: Annotated[str, AfterValidator(_check_timezone)] = "UTC"
@@ -122,7 +133,7 @@ class Settings(BaseModel):
     def load(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the environment. Raises `SettingsWrong` naming every variable that is wrong."""
         given = {
-            name: environment[_variable(name)]
+            name: environment[_variable(name)].strip()
             for name in cls.model_fields
             if environment.get(_variable(name), "").strip()
         }

@@ -13,7 +13,7 @@ from bot.kit.clock import Clock
 from bot.kit.db import Database
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import reference
-from bot.kit.secrets import Keyring
+from bot.kit.secrets import EncryptionKeyWrong, Keyring
 
 _PURPOSE = "enrollbot audit chain"
 
@@ -59,7 +59,9 @@ class AuditService:
     ) -> None:
         """Add an entry inside the transaction of the change it tells of.
 
-        `action` is `noun.verb` in the past (`token.added`). `detail` is JSON without secrets.
+        `action` is `noun.verb` in the past (`token.added`). `detail` is JSON without secrets. Call it
+        last: the end of the chain stays locked until the transaction ends, and whoever holds it while
+        waiting for another row may be waited for.
         """
         head = await store.lock_head(session)
         key_id = self._keyring.newest_id
@@ -103,8 +105,17 @@ class AuditService:
     def _check(self, entry: AuditEntry, *, expected: int, previous: str) -> None:
         if entry.number != expected:
             raise AuditBroken(expected, "it is missing")
-        if rules.chain(entry, previous=previous, key=self._key(bytes.fromhex(entry.key_id))) != entry.mac:
+        if rules.chain(entry, previous=previous, key=self._key_of(entry)) != entry.mac:
             raise AuditBroken(expected, "it, or the one before it, was changed")
+
+    def _key_of(self, entry: AuditEntry) -> bytes:
+        try:
+            return self._key(bytes.fromhex(entry.key_id))
+        except (EncryptionKeyWrong, ValueError):
+            raise AuditBroken(
+                entry.number,
+                "the encryption key it names is not in ENROLLBOT_ENCRYPTION_KEYS, so it cannot be proved",
+            ) from None
 
     def _key(self, key_id: bytes) -> bytes:
         return self._keyring.derive(_PURPOSE, key_id=key_id)

@@ -1,7 +1,6 @@
 """Work that goes on after an answer: tracked, so that nothing is lost unseen and shutdown can wait."""
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
@@ -29,11 +28,11 @@ class Background:
         self.stopping.set()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
-        for task in list(self._tasks):
+        left = list(self._tasks)
+        for task in left:
             log.warning("work cancelled at shutdown", work=task.get_name())
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*left, return_exceptions=True)
 
     async def idle(self) -> None:
         """Wait until nothing runs any more."""

@@ -1,5 +1,6 @@
 """Regular work: APScheduler wakes it, the database decides which replica does it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from bot.kit.once import forget_claims
 log = get_logger(__name__)
 
 Handler = Callable[[datetime], Awaitable[None]]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: A wake-up that comes late (a busy machine, a laptop that slept) is still worth taking.
 MISFIRE_GRACE_S = 3600
@@ -47,8 +50,7 @@ class Job:
 
 def slot_of(now: datetime, interval: timedelta) -> datetime:
     """Return the beginning of the interval that `now` lies in, the same on every replica."""
-    seconds = interval.total_seconds()
-    return datetime.fromtimestamp(now.timestamp() // seconds * seconds, UTC)
+    return now - (now - _EPOCH) % interval
 
 
 class Jobs:
@@ -61,6 +63,7 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._me = this_process()
+        self._running: dict[str, asyncio.Task[None]] = {}
         self.every("housekeeping", timedelta(hours=24), self._housekeep)
 
     def every(self, name: str, interval: timedelta, handler: Handler) -> None:
@@ -80,11 +83,11 @@ class Jobs:
                 args=[job.name],
                 id=job.name,
                 coalesce=True,
-                max_instances=1,
                 misfire_grace_time=MISFIRE_GRACE_S,
-                next_run_time=datetime.fromtimestamp(self._clock.now().timestamp(), UTC),
             )
         self._scheduler.start()
+        for name in self._jobs:
+            self._start_if_idle(name)
 
     def stop(self) -> None:
         if self._scheduler.running:
@@ -101,8 +104,16 @@ class Jobs:
         return True
 
     async def _wake(self, name: str) -> None:
+        """Start the job and return: what APScheduler waits for, it cancels when it stops."""
+        self._start_if_idle(name)
+
+    def _start_if_idle(self, name: str) -> None:
+        before = self._running.get(name)
+        if before is not None and not before.done():
+            log.warning("job still running at its next slot", job=name)
+            return
         if not self._background.stopping.is_set():
-            await self._background.start(self.run_due(name), name=f"job {name}")
+            self._running[name] = self._background.start(self.run_due(name), name=f"job {name}")
 
     async def _claim(self, job: Job, slot: datetime) -> bool:
         async with self._db.begin() as session:

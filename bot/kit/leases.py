@@ -64,7 +64,11 @@ class Lease:
         self.epoch = epoch
 
     async def still_held(self, session: AsyncSession) -> bool:
-        """Say whether the epoch is still ours, and keep it so until `session`'s transaction ends."""
+        """Say whether the epoch is still ours, and keep it so until `session`'s transaction ends.
+
+        `session` is a writing one. On PostgreSQL the share lock makes a take-over, which is an UPDATE
+        of the row, wait for the end of this transaction; SQLite has one writer anyway.
+        """
         query = sa.select(col(LeaseRow.epoch)).where(col(LeaseRow.name) == self.name)
         return (await session.execute(query.with_for_update(read=True))).scalar_one_or_none() == self.epoch
 
@@ -98,14 +102,15 @@ class Leases:
         lease = await self.try_hold(name, ttl=ttl)
         if lease is None:
             raise LeaseTaken(name)
-        heart = asyncio.create_task(self._keep(lease, ttl), name=f"lease {name}")
+        done = asyncio.Event()
+        heart = asyncio.create_task(self._keep(lease, ttl, done), name=f"lease {name}")
         try:
             yield lease
         finally:
-            heart.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await heart
-            await self.release(lease)
+            # Asked to end, not cancelled: a cancelled statement costs its connection.
+            done.set()
+            await heart
+            await self._give_back(lease)
 
     async def renew(self, lease: Lease, *, ttl: timedelta = DEFAULT_TTL) -> bool:
         """Push the end of a lease back. False when somebody else has it by now."""
@@ -129,9 +134,15 @@ class Leases:
             ended = {"expires_at": self._clock.now(), "epoch": LeaseRow.epoch + 1}
             await session.execute(sa.update(LeaseRow).values(ended))
 
-    async def _keep(self, lease: Lease, ttl: timedelta) -> None:
-        while True:
-            await asyncio.sleep(ttl.total_seconds() / 3)
+    async def _give_back(self, lease: Lease) -> None:
+        try:
+            await self.release(lease)
+        except SQLAlchemyError as error:
+            # It runs out by itself, and what the block did or raised matters more.
+            log.warning("lease not released", lease=lease.name, error=type(error).__name__)
+
+    async def _keep(self, lease: Lease, ttl: timedelta, done: asyncio.Event) -> None:
+        while not await _is_set_within(done, ttl.total_seconds() / 3):
             try:
                 if not await self.renew(lease, ttl=ttl):
                     log.warning("lease lost", lease=lease.name)
@@ -151,3 +162,11 @@ class Leases:
 
     async def _now(self, session: AsyncSession) -> datetime:
         return await self._db.now(session) or self._clock.now()
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False

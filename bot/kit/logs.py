@@ -6,10 +6,11 @@ import logging
 import re
 import secrets
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import structlog
+from pydantic import SecretStr
 from structlog.stdlib import BoundLogger
 from structlog.typing import EventDict, WrappedLogger
 
@@ -21,19 +22,33 @@ _NOISY = ("httpx", "httpcore", "apscheduler", "slack_bolt", "slack_sdk", "uvicor
 _MASK = "[secret]"
 #: Names under which a value is never logged, whatever it is.
 _SECRET_NAME = re.compile(
-    r"secret|password|private_?key|authorization|signature|credential|api_?key|session_?token|bot_?token|app_?token"
-    r"|encryption_?key|response_url",
+    r"secret|password|passwd|authorization|cookie|signature|credential|response_url"
+    r"|(?:private|api|encryption)[_-]?keys?$|adm-auth-session"
+    r"|(?:auth|access|admin|app|bearer|bot|content|oauth|session)[_-]?token$|\bs_?token$",
     re.IGNORECASE,
 )
-#: What a secret looks like inside a longer text: Slack tokens, OAuth secrets of a token file,
-#: authorization values, response addresses, private keys, passwords in a database address.
+#: What a secret looks like inside a longer text.
 _SECRET_TEXT = re.compile(
-    r"xox[a-z]-[\w-]+|xapp-[\w-]+|\b(?:CS|AS|AT|CK)_\w{8,}|(?<=Bearer )\S+|(?<=OAuth )realm=.*"
-    r"|https?://[^\s\"']*/(?:actions|commands|services)/[^\s\"']+"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----"
-    r"|(?<=://)([^\s:/@]*):[^\s@/]+(?=@)",
-    re.DOTALL,
+    "|".join(
+        (
+            r"xox[a-z](?:\.xox[a-z])?-[\w-]+|xapp-[\w-]+",  # Slack's tokens
+            r"\b(?-i:CK|CS|AT|AS)_\w{8,}",  # the OAuth values of a server token
+            r'oauth_\w+="[^"]*"',
+            r"(?<=bearer )\S+|(?<=basic )\S{8,}",
+            r"https?://[^\s\"']*/(?:actions|commands|services)/[^\s\"']+",  # response_url, webhooks
+            # A key that was cut off has no END.
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+            r"(?<=://)[^\s:/@\"']*:[^\s@\"']+(?=@)",  # user and password of an address
+            r"(?<=password=)[^\s&\"']+",
+            r"(?<![\w+/=-])[\w+/-]{43}=(?!=)",  # 32 bytes in base64: an encryption key
+        )
+    ),
+    re.DOTALL | re.IGNORECASE,
 )
+#: Secrets of this process that no pattern tells from other text, such as Slack's signing secret.
+_hidden: set[str] = set()
+#: Shorter ones would mask ordinary words.
+_SHORTEST_HIDDEN = 8
 
 
 def get_logger(name: str) -> BoundLogger:
@@ -62,8 +77,16 @@ def with_reference(value: str) -> Iterator[str]:
         _reference.reset(token)
 
 
+def hide(*secrets_of_ours: SecretStr | None) -> None:
+    """Mask these values wherever they stand in a log line, from now on."""
+    values = [secret.get_secret_value() for secret in secrets_of_ours if secret is not None]
+    _hidden.update(value for value in values if len(value) >= _SHORTEST_HIDDEN)
+
+
 def redact(text: str) -> str:
-    """Mask everything in `text` that looks like a secret."""
+    """Mask everything in `text` that looks like a secret, or is one that `hide` was told."""
+    for secret in _hidden:
+        text = text.replace(secret, _MASK)
     return _SECRET_TEXT.sub(_MASK, text)
 
 
@@ -75,13 +98,14 @@ def configure(log_format: Literal["json", "console"], *, level: int = logging.IN
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _add_reference,
+        structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
         _mask,
     ]
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     structlog.configure(
         processors=[
@@ -114,14 +138,22 @@ def _add_reference(_logger: WrappedLogger, _method: str, event: EventDict) -> Ev
 
 
 def _mask(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    return {key: _MASK if _SECRET_NAME.search(key) else _masked(value) for key, value in event.items()}
+    # `_record` and its like are the formatter's own, and taken out before the line is drawn.
+    return {key: value if key.startswith("_") else _masked_item(key, value) for key, value in event.items()}
 
 
-def _masked(value: Any) -> Any:
+def _masked_item(key: object, value: object) -> object:
+    return _MASK if _SECRET_NAME.search(str(key)) else _masked(value)
+
+
+def _masked(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
     if isinstance(value, str):
         return redact(value)
-    if isinstance(value, MutableMapping):
-        return {k: _MASK if _SECRET_NAME.search(str(k)) else _masked(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Mapping):
+        return {redact(str(key)): _masked_item(key, item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [_masked(item) for item in value]
-    return value
+    # The renderer would write the repr itself, and after us.
+    return redact(repr(value))

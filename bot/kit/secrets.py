@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field
 
-from bot.kit.db import Database, Table
+from bot.kit.db import Database, Table, insert_ignoring
 from bot.kit.errors import EnrollbotError
 
 _FORMAT = b"\x01"
@@ -57,6 +57,10 @@ class SecretUnreadable(EnrollbotError):
         super().__init__(f"A stored secret ({table}.{column}) cannot be decrypted.", next_step=PUT_BACK)
 
 
+class SecretNotText(ValueError):
+    """Bytes that are no UTF-8 text would encrypt, and then never come back as a `SecretStr`."""
+
+
 def generate_key() -> str:
     """Make a new key: URL-safe base64 of 32 random bytes."""
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
@@ -78,8 +82,9 @@ class Keyring:
         return cls([_decode_key(part, number) for number, part in enumerate(filter(None, parts), start=1)])
 
     def encrypt(self, plain: SecretStr | bytes, *, table: str, column: str, row: str) -> bytes:
-        """Encrypt a value for one place in the database."""
+        """Encrypt a value for one place in the database; bytes have to be UTF-8 text (PEM is)."""
         content = plain if isinstance(plain, bytes) else plain.get_secret_value().encode()
+        _refuse_binary(content)
         nonce = os.urandom(_NONCE_BYTES)
         sealed = AESGCM(self._by_id[self.newest_id]).encrypt(nonce, content, _place(table, column, row))
         return _FORMAT + self.newest_id + nonce + sealed
@@ -92,16 +97,20 @@ class Keyring:
         nonce = sealed[1 + _KEY_ID_BYTES : _HEAD_BYTES]
         try:
             plain = AESGCM(key).decrypt(nonce, sealed[_HEAD_BYTES:], _place(table, column, row))
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: cut off within its head
             raise SecretUnreadable(table, column) from None
         return SecretStr(plain.decode())
+
+    def needs_rotation(self, sealed: bytes) -> bool:
+        """Say whether a sealed value was made with another key than the newest."""
+        return sealed[1 : 1 + _KEY_ID_BYTES] != self.newest_id
 
     def derive(self, purpose: str, *, key_id: bytes | None = None) -> bytes:
         """Derive 32 bytes for `purpose` from the newest key, or from the one named by `key_id`.
 
         Raises `EncryptionKeyWrong` when that key is not given.
         """
-        key = self._by_id.get(key_id or self.newest_id)
+        key = self._by_id.get(self.newest_id if key_id is None else key_id)
         if key is None:
             raise EncryptionKeyWrong
         return HKDF(hashes.SHA256(), length=32, salt=None, info=purpose.encode()).derive(key)
@@ -132,15 +141,22 @@ async def check_keys(db: Database, keyring: Keyring) -> None:
 
 
 async def _check_canary(session: AsyncSession, keyring: Keyring) -> None:
-    canary = await session.get(Canary, _CANARY)
-    if canary is None:
-        sealed = keyring.encrypt(_CANARY.encode(), table="secret_canary", column="sealed", row=_CANARY)
-        session.add(Canary(id=_CANARY, sealed=sealed))
-        return
+    sealed = keyring.encrypt(_CANARY.encode(), table="secret_canary", column="sealed", row=_CANARY)
+    # Two replicas may start on a new database at once: one makes it, the other has to open that one.
+    await insert_ignoring(session, Canary, {"id": _CANARY, "sealed": sealed})
+    canary = await session.get_one(Canary, _CANARY)
     try:
         keyring.decrypt(canary.sealed, table="secret_canary", column="sealed", row=_CANARY)
     except SecretUnreadable:
         raise EncryptionKeyWrong from None
+
+
+def _refuse_binary(content: bytes) -> None:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        # Not `from` it: that error carries the content.
+        raise SecretNotText from None
 
 
 def _key_id(key: bytes) -> bytes:
