@@ -169,6 +169,26 @@ class TokenService:
 
     # Adding
 
+    async def check_new(
+        self,
+        name: str,
+        *,
+        actor: Actor,
+        apple_id: str,
+        agreed: bool,
+        mdm_url: str | None = None,
+        tags: Sequence[str] = (),
+    ) -> tuple[Token, frozenset[str]]:
+        """Raise what `add` would refuse; return the row it would store, and the tags. Takes no time."""
+        found_tags = rules.check_tags(tags)
+        token = self._new_token(name, actor=actor, apple_id=rules.check_apple_id(apple_id), mdm_url=mdm_url)
+        self._require_tags(actor, found_tags, found_tags)
+        if not agreed:
+            raise AgreementMissing
+        self._agree(token, actor)
+        await self._refuse_taken(token.name)
+        return token, found_tags
+
     async def add(
         self,
         name: str,
@@ -181,13 +201,9 @@ class TokenService:
         delivery: str | None = None,
     ) -> Added:
         """Add a token that awaits its server token, with a key pair of its own."""
-        found_tags = rules.check_tags(tags)
-        self._require_tags(actor, found_tags, found_tags)
-        token = self._new_token(name, actor=actor, apple_id=rules.check_apple_id(apple_id), mdm_url=mdm_url)
-        if not agreed:
-            raise AgreementMissing
-        self._agree(token, actor)
-        await self._refuse_taken(token.name)
+        token, found_tags = await self.check_new(
+            name, actor=actor, apple_id=apple_id, agreed=agreed, mdm_url=mdm_url, tags=tags
+        )
         pair = await self._backend.make_key_pair(token.name)
         row = self._pair_row(token.id, pair, state=KeyPairState.CURRENT, actor=actor)
         async with self._naming(token.name), self._db.begin() as session:

@@ -1,0 +1,543 @@
+"""How tokens are shown: modals, answers and what the channel is told. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from bot.backend.port import BackendTexts
+from bot.kit.errors import EnrollbotError
+from bot.slack.blocks import (
+    Block,
+    Message,
+    Style,
+    View,
+    actions,
+    bold,
+    button,
+    checkboxes,
+    code,
+    context,
+    escape,
+    file_input,
+    input_block,
+    local_time,
+    mention,
+    mention_group,
+    modal,
+    section,
+    text_input,
+)
+from bot.tokens import rules
+from bot.tokens.errors import (
+    FileFitsAnotherToken,
+    FileUnusable,
+    NotAccepted,
+    NotLater,
+    OtherToken,
+    RenewalFault,
+    RenewalRefused,
+    RenewedExpired,
+    ServerMadeAgain,
+    Standing,
+    WrongOrganisation,
+    WrongServer,
+)
+from bot.tokens.facts import (
+    Added,
+    Certificate,
+    NextAction,
+    Renewal,
+    ServiceAnswer,
+    TokenState,
+    TokenView,
+    Uploaded,
+)
+
+ADD = "token.add"
+UPLOAD = NextAction.UPLOAD.value
+#: Two buttons of one row must not share an id.
+UPLOAD_TO_OTHER = "token.upload.other"
+GET_CERTIFICATE = NextAction.GET_CERTIFICATE.value
+RENEW = NextAction.RENEW.value
+CHECK_AGAIN = NextAction.CHECK_AGAIN.value
+REMOVE = "token.remove"
+
+_LABELS = {
+    NextAction.GET_CERTIFICATE: "Get certificate",
+    NextAction.UPLOAD: "Upload server token",
+    NextAction.RENEW: "Renew token",
+    NextAction.CHECK_AGAIN: "Check again",
+}
+_PLACES = {
+    "mdm_url": "MDM server URL",
+    "channel": "Channel",
+    "approvals_channel": "Approvals",
+    "owner": "Owner",
+}
+_HEADLINES: dict[type[RenewalFault], str] = {
+    WrongServer: "this file belongs to another MDM server",
+    ServerMadeAgain: "the server was deleted in ABM and made again",
+    WrongOrganisation: "this file belongs to another organisation",
+    RenewedExpired: "the token in this file has expired",
+    NotLater: "this file holds no newer token",
+    NotAccepted: "the token in this file was not confirmed",
+    FileUnusable: "this file cannot be used",
+}
+
+
+# Pieces
+
+
+def next_button(action: NextAction, token_id: str) -> Block:
+    """Return the button of a next step; its value is the token's id."""
+    style: Style | None = "primary" if action in (NextAction.UPLOAD, NextAction.RENEW) else None
+    return button(_LABELS[action], action_id=action.value, value=token_id, style=style)
+
+
+def next_step(token: TokenView) -> list[Block]:
+    """Return what to do next about a token, with its buttons; nothing when all is well."""
+    if token.next_step is None:
+        return []
+    told = section(f"Next: {_fill(token.next_step.text, token)}")
+    return [told, actions(*(next_button(action, token.id) for action in token.next_step.actions))]
+
+
+def numbered(steps: Sequence[str], token: TokenView) -> str:
+    """Return steps with their numbers, the token's names filled in."""
+    return "\n".join(f"{number}. {_fill(step, token)}" for number, step in enumerate(steps, start=1))
+
+
+def owner(token: TokenView) -> str | None:
+    """Return the mention of who owns a token: a person or a user group."""
+    if token.owner is None:
+        return None
+    return mention_group(token.owner) if token.owner.startswith("S") else mention(token.owner)
+
+
+def days(count: int) -> str:
+    return "1 day" if count == 1 else f"{count:,} days"
+
+
+def _fill(template: str, token: TokenView) -> str:
+    values = {
+        "name": token.name,
+        "server": token.server_name or token.name,
+        "org": token.org_name or "the organisation",
+        "apple_id": token.made_by or token.expected_apple_id or "the account that manages servers",
+    }
+    return rules.fill(template, {place: escape(value) for place, value in values.items()})
+
+
+def _where(token: TokenView) -> str:
+    made_by = f" · made by {escape(token.made_by)}" if token.made_by else ""
+    return f"{escape(token.org_name)} · MDM server in ABM: {escape(token.server_name)}{made_by}"
+
+
+def _expiry(token: TokenView) -> str:
+    if token.expires_at is None or token.days_left is None:
+        return "no token yet"
+    return f"{local_time(token.expires_at)} ({days(token.days_left)} left)"
+
+
+def _lines(*lines: str | None) -> str:
+    return "\n".join(line for line in lines if line)
+
+
+# Adding
+
+
+def add_modal(name: str = "", *, texts: BackendTexts) -> View:
+    """Ask for what a new token needs."""
+    return modal(
+        title="Add a token",
+        callback_id=ADD,
+        submit="Add",
+        blocks=[
+            input_block(
+                label="Name",
+                block_id="name",
+                element=text_input(placeholder="paris", initial=name, max_length=40),
+                hint="1 to 40 letters, digits, dots, dashes or underscores. Give the server the same name in"
+                f" {texts.portal}; there it is only a label.",
+            ),
+            input_block(
+                label="Apple ID",
+                block_id="apple_id",
+                element=text_input(placeholder="ade@example.com", max_length=254),
+                hint="The account that will generate the token. Its password change or departure ends the"
+                " token, so an account of the organisation is better than a personal one.",
+            ),
+            input_block(
+                label="MDM server URL",
+                block_id="mdm_url",
+                element=text_input(placeholder="https://mdm.example.com/enroll", max_length=2000),
+                hint="Where devices enroll; profiles take it from here. It can be set later.",
+                optional=True,
+            ),
+            input_block(
+                label="Scope tags",
+                block_id="tags",
+                element=text_input(placeholder="schools, france", max_length=800),
+                hint="Labels that limit who sees and manages this token, its profiles and its devices.",
+                optional=True,
+            ),
+            input_block(
+                label="Agreement",
+                block_id="agree",
+                element=checkboxes({"agree": rules.AGREEMENT}),
+            ),
+        ],
+    )
+
+
+def adding_view() -> View:
+    return _waiting("Add a token", "Making the key pair…")
+
+
+def added(result: Added) -> Message:
+    """Say what to do in the portal now; the certificate comes as a file beside it."""
+    token = result.token
+    return Message.of(
+        section(
+            _lines(
+                f"*Token {escape(token.name)} added; it awaits its server token*",
+                f"The certificate {code(result.certificate.file_name)} is in your direct messages. In ABM:",
+            )
+        ),
+        section(numbered(result.steps, token)),
+        *_remarks(result.remarks),
+        actions(next_button(NextAction.GET_CERTIFICATE, token.id), next_button(NextAction.UPLOAD, token.id)),
+    )
+
+
+def added_view(result: Added) -> View:
+    return _told("Token added", added(result).blocks)
+
+
+def certificate_comment(name: str, certificate: Certificate) -> str:
+    """Return the line that goes with a certificate file."""
+    return (
+        f"Certificate of token {escape(name)}, to upload to its server in ABM. It is no secret."
+        f" SHA-256 {code(certificate.fingerprint[:16])}…"
+    )
+
+
+def certificate_sent(certificate: Certificate) -> str:
+    return f"{code(certificate.file_name)} is in your direct messages."
+
+
+# Uploading
+
+
+def upload_modal(token: TokenView) -> View:
+    """Ask for the server token file of one token."""
+    if token.has_token:
+        told = (
+            f"Renews token {bold(token.name)} of server {bold(token.server_name)}. The one in use stays until"
+        )
+        told += " the new one has passed every check."
+    else:
+        told = f"The file that ABM gave for the server of token {bold(token.name)}."
+    return modal(
+        title="Upload server token",
+        callback_id=UPLOAD,
+        submit="Upload",
+        private_metadata=token.id,
+        blocks=[
+            section(told),
+            input_block(
+                label="Server token (.p7m)",
+                block_id="file",
+                element=file_input(),
+                hint="The file as downloaded, at most 64 KiB. It is encrypted: only this bot can open it.",
+            ),
+        ],
+    )
+
+
+def checking_view() -> View:
+    return _waiting("Upload server token", "Checking…\nOpening the file and asking Apple about the token.")
+
+
+def uploaded_view(result: Uploaded, *, by: str) -> View:
+    message = renewed(result, by=by) if result.former else installed(result, by=by)
+    return _told("Token renewed" if result.former else "Token stored", message.blocks)
+
+
+def installed(result: Uploaded, *, by: str) -> Message:
+    """Tell the channel of a token that is active now. `by` is a Slack user id."""
+    token = result.token
+    return Message.of(
+        section(
+            _lines(
+                f"*Token {escape(token.name)} is active*, uploaded by {mention(by)}",
+                _where(token),
+                f"Expires {_expiry(token)}",
+                "The first full sync has started; its result follows in the channel.",
+            )
+        ),
+        *_remarks(result.remarks),
+    )
+
+
+def renewed(result: Uploaded, *, by: str) -> Message:
+    """Tell the channel of a renewal: old and new expiry, and who made the token."""
+    token, former = result.token, result.former
+    if former is None:
+        return installed(result, by=by)
+    same_maker = token.made_by is not None and token.made_by == former.made_by
+    return Message.of(
+        section(
+            _lines(
+                f"*Token {escape(token.name)} renewed* by {mention(by)}",
+                f"Expiry: {local_time(former.expires_at)} → {_expiry(token)}",
+                "Same MDM server, same organisation."
+                + (f" Made by {escape(token.made_by)}, as before." if same_maker else ""),
+                "The new key pair is in use; the former one is gone." if former.key_replaced else None,
+                "A sync has started and will say how many devices there were before and are after it.",
+            )
+        ),
+        *_remarks(result.remarks),
+    )
+
+
+def refused_view(token: TokenView, error: EnrollbotError) -> View:
+    """Say why a file was not stored, how the token in use stands, and what to do next."""
+    return _told("Not renewed" if token.has_token else "Not stored", refused(token, error).blocks)
+
+
+def refused(token: TokenView, error: EnrollbotError) -> Message:
+    if isinstance(error, RenewalRefused):
+        return _renewal_refused(token, error)
+    if isinstance(error, FileFitsAnotherToken):
+        return _fits_another(token, error)
+    return Message.of(
+        section(
+            _lines(
+                f"*Nothing was stored for token {escape(token.name)}*",
+                escape(error.message),
+                f"Next: {escape(error.next_step)}" if error.next_step else None,
+            )
+        ),
+        actions(next_button(NextAction.GET_CERTIFICATE, token.id), next_button(NextAction.UPLOAD, token.id)),
+    )
+
+
+def _renewal_refused(token: TokenView, error: RenewalRefused) -> Message:
+    decisive = error.faults[0]
+    return Message.of(
+        section(
+            _lines(
+                f"*Not renewed: {_HEADLINES.get(type(decisive), 'the file did not pass every check')}*",
+                *(escape(fault.message) for fault in error.faults),
+                "Nothing was changed here.",
+                _standing(token.name, error.standing),
+                _ended_elsewhere(error.other),
+                f"Next: {_first_upload(error.other)}{escape(decisive.next_step or '')}",
+            )
+        ),
+        actions(*_refusal_buttons(token, error.other, decisive)),
+    )
+
+
+def _fits_another(token: TokenView, error: FileFitsAnotherToken) -> Message:
+    server = error.server_name or token.name
+    word = "Not renewed" if error.standing else "Not stored"
+    return Message.of(
+        section(
+            _lines(
+                f"*{word}: this file belongs to another MDM server*",
+                f"It was made for the certificate of token {escape(error.other.name)}; token"
+                f" {escape(token.name)} needs one made for server {escape(server)}. Nothing was changed here.",
+                _standing(token.name, error.standing),
+                _ended_elsewhere(error.other),
+                f"Next: {_first_upload(error.other)}In ABM, open server {bold(server)}, download its token"
+                " and upload it here.",
+            )
+        ),
+        actions(*_refusal_buttons(token, error.other, None)),
+    )
+
+
+def _standing(name: str, standing: Standing | None) -> str | None:
+    if standing is None:
+        return None
+    if standing.accepted is None:
+        return f"{escape(name)}: Apple could not be asked about the current token."
+    if standing.accepted:
+        left = f" ({days(standing.days_left)} left)" if standing.days_left is not None else ""
+        return f"{escape(name)}: Apple still accepts the current token{left}."
+    return (
+        f"{escape(name)}: Apple no longer accepts the current token; new devices get no profile until a right"
+        " file is uploaded."
+    )
+
+
+def _ended_elsewhere(other: OtherToken | None) -> str | None:
+    if other is None or not other.has_token:
+        return None
+    return f"{escape(other.name)}: generating this file ended its former token, so it is needed there now."
+
+
+def _first_upload(other: OtherToken | None) -> str:
+    return f"upload this file to {escape(other.name)}. Then: " if other else ""
+
+
+def _refusal_buttons(
+    token: TokenView, other: OtherToken | None, fault: RenewalFault | None
+) -> Iterable[Block]:
+    if other is not None:
+        yield button(f"Upload to {other.name}", action_id=UPLOAD_TO_OTHER, value=other.id, style="primary")
+    if isinstance(fault, ServerMadeAgain):
+        yield button("Add token", action_id=ADD)
+    yield next_button(NextAction.UPLOAD, token.id)
+
+
+# Renewing
+
+
+def renewal(opened: Renewal) -> Message:
+    """Show who signs in where, what it ends, and the steps; the upload button stands at the end."""
+    token = opened.token
+    facts = _lines(
+        f"*Renew token {escape(token.name)}*",
+        f"{_where(token)} · expires {_expiry(token)}",
+        f"The bot is ready: key pair and database are in order. {escape(opened.answer.sentence)}",
+        *(escape(sentence) for sentence in opened.running),
+    )
+    sign_in = (
+        f"Sign in as {bold(opened.sign_in_as)} if you can; another account that may manage device management"
+        f" services works too. Server in ABM: {bold(token.server_name)}."
+        if opened.sign_in_as
+        else f"Server in ABM: {bold(token.server_name)}."
+    )
+    buttons = [next_button(NextAction.UPLOAD, token.id)]
+    if opened.certificate is not None or token.staged_fingerprint is not None:
+        buttons.append(next_button(NextAction.GET_CERTIFICATE, token.id))
+    return Message.of(
+        section(facts),
+        section(f"*Before you begin:* {_fill(opened.warning, token)}"),
+        section(sign_in),
+        section(numbered(opened.steps, token)),
+        *_staged_note(opened),
+        actions(*buttons),
+    )
+
+
+def _staged_note(opened: Renewal) -> list[Block]:
+    if opened.certificate is not None:
+        return [
+            context(f"{code(opened.certificate.file_name)}, the new certificate, is in your direct messages.")
+        ]
+    if opened.token.staged_fingerprint is not None:
+        return [context("A new key pair is waiting too: a token made for either certificate is taken.")]
+    return []
+
+
+# Changing
+
+
+def settings_changed(token: TokenView) -> Message:
+    """Show the settings of a token as they are now."""
+    channel = f"<#{token.channel}>" if token.channel else "the bot's own"
+    approvals = f"<#{token.approvals_channel}>" if token.approvals_channel else "the bot's own"
+    return Message.of(
+        section(
+            _lines(
+                f"*Token {escape(token.name)} is set*",
+                f"MDM server URL: {code(token.mdm_url) if token.mdm_url else 'none'}",
+                f"Channel: {channel} · Approvals: {approvals}",
+                f"Owner: {owner(token) or 'none'}",
+                f"Warns {', '.join(str(day) for day in token.warn_days)} days before expiry",
+            )
+        )
+    )
+
+
+def tags(token: TokenView) -> Message:
+    """Show the scope tags of a token, and how to change them."""
+    found = ", ".join(code(tag) for tag in sorted(token.tags)) or "none"
+    return Message.of(
+        section(f"*Scope tags of {escape(token.name)}:* {found}"),
+        context(f"Replace them with {code(f'token tag {token.name} a,b')}, clear them with {code('none')}."),
+    )
+
+
+def tags_changed(token: TokenView, *, by: str) -> Message:
+    """Tell the channel of changed tags: they decide who sees what."""
+    found = ", ".join(code(tag) for tag in sorted(token.tags)) or "none"
+    return Message.of(
+        section(
+            _lines(
+                f"*Scope tags of token {escape(token.name)}* set by {mention(by)}: {found}",
+                "Its profiles and devices follow at once.",
+            )
+        )
+    )
+
+
+def remove_modal(token: TokenView) -> View:
+    """Ask for the name to be typed, and say what removal does."""
+    return modal(
+        title="Remove token",
+        callback_id=REMOVE,
+        submit="Remove",
+        private_metadata=token.id,
+        blocks=[
+            section(
+                _lines(
+                    f"*Token {escape(token.name)}* ({escape(token.state.value)})",
+                    "Its key pair and credentials are deleted at once and cannot be brought back. Its devices"
+                    " and profiles are marked removed here.",
+                    "Enrolled devices keep working. Apple keeps the profiles on the devices: they still get"
+                    " them when they are set up again, until another server takes them over in ABM.",
+                )
+            ),
+            input_block(
+                label="Name of the token",
+                block_id="name",
+                element=text_input(placeholder=token.name, max_length=60),
+                hint=f"Type {token.name} to remove it.",
+            ),
+        ],
+    )
+
+
+def removed(token: TokenView, *, by: str) -> Message:
+    """Tell the channel of a removal."""
+    return Message.of(
+        section(
+            _lines(
+                f"*Token {escape(token.name)} removed* by {mention(by)}",
+                _where(token) if token.has_token else None,
+                "Its secrets are deleted, its devices and profiles are marked removed here. Apple keeps the"
+                " profiles on the devices.",
+                "Next: in ABM, move the devices to another server, or delete the server there."
+                if token.has_token
+                else None,
+            )
+        )
+    )
+
+
+def checked(token: TokenView, answer: ServiceAnswer) -> Message:
+    """Say what Apple answered just now, and what to do next."""
+    asked = f"Asked Apple at {local_time(answer.at)}: "
+    if token.state is TokenState.TERMS:
+        asked += f"still not accepted for {escape(token.org_name)}."
+    else:
+        asked += escape(answer.sentence)
+    return Message.of(section(asked), *next_step(token))
+
+
+# Frames
+
+
+def _waiting(title: str, text: str) -> View:
+    return modal(title=title, callback_id="token.waiting", close="Close", blocks=[section(text)])
+
+
+def _told(title: str, blocks: Sequence[Block]) -> View:
+    return modal(title=title, callback_id="token.told", close="Done", blocks=blocks)
+
+
+def _remarks(remarks: Sequence[str]) -> list[Block]:
+    return [context(*(escape(remark) for remark in remarks))] if remarks else []
