@@ -31,8 +31,8 @@ class Arguments:
     def json(self, name: str) -> Any:
         """Return a structure that may have come as JSON text, or None."""
         value = self.given.get(name)
-        if not isinstance(value, str) or value == "":
-            return value or None
+        if value == "" or not isinstance(value, str):
+            return None if value == "" else value
         try:
             return json.loads(value)
         except ValueError:

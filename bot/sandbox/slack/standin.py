@@ -63,7 +63,7 @@ class SlackStandIn:
     """A Slack workspace with one bot, on loopback.
 
     Serve `app`, set `base_url` to its address and `bot_url` to the bot's `/slack/events`. `commands` (with
-    `command`, `usage_hint`, `description`, `usages`) and `links` are for the page. Without a folder everything is
+    `command`, `usage_hint`, `description`, `usages`) and `links` are for the page. Without a folder all is
     in memory. `scopes` are the bot's; None grants all. Close it before stopping its server.
     """
 
