@@ -7,7 +7,7 @@ from html import escape
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -111,10 +111,8 @@ class BusinessManager:
     async def _upload(self, request: Request) -> Response:
         server = self._asked(request)
         form = await _form(request)
-        upload = form.get("certificate")
-        content = await upload.read(_CERTIFICATE_LIMIT) if isinstance(upload, UploadFile) else b""
         try:
-            self._world.upload_certificate(server, content)
+            self._world.upload_certificate(server, form.get("certificate", b""))
         except EnrollbotError as refusal:
             return self._server_page(server, refusal=str(refusal), field="certificate")
         return _to_server(server, "uploaded")
@@ -207,21 +205,25 @@ class BusinessManager:
         return _page(server.name, "".join(parts), status=422 if refusal else 200)
 
 
-async def _form(request: Request) -> FormData:
+async def _form(request: Request) -> dict[str, str | bytes]:
     """Read the form, unless another site's page sent it."""
     origin = request.headers.get("origin")
     if origin and urlsplit(origin).netloc != request.headers.get("host"):
         raise HTTPException(403, "This form was sent from another site.")
-    return await request.form(max_files=1)
+    async with request.form(max_files=1) as form:
+        return {
+            name: await value.read(_CERTIFICATE_LIMIT) if isinstance(value, UploadFile) else value.strip()
+            for name, value in form.items()
+        }
 
 
 async def _not_here(request: Request, error: Exception) -> Response:
     return _page("Not found", f"<h1>Not found</h1><p>{escape(str(error))}</p>", status=404)
 
 
-def _text(form: FormData, name: str) -> str:
-    value = form.get(name)
-    return value.strip() if isinstance(value, str) else ""
+def _text(form: dict[str, str | bytes], name: str) -> str:
+    value = form.get(name, "")
+    return value if isinstance(value, str) else ""
 
 
 def _to_server(server: Server, notice: str) -> Response:
