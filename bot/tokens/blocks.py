@@ -346,7 +346,8 @@ def _fits_another(token: TokenView, error: FileFitsAnotherToken) -> Message:
             _lines(
                 f"*{word}: this file belongs to another MDM server*",
                 f"It was made for the certificate of token {escape(error.other.name)}; token"
-                f" {escape(token.name)} needs one made for server {escape(server)}. Nothing was changed here.",
+                f" {escape(token.name)} needs one made for server {escape(server)}.",
+                "Nothing was changed here.",
                 _standing(token.name, error.standing),
                 _ended_elsewhere(error.other),
                 f"Next: {_first_upload(error.other)}In ABM, open server {bold(server)}, download its token"

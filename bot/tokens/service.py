@@ -29,7 +29,7 @@ from bot.kit.actor import Actor, Role
 from bot.kit.clock import Clock
 from bot.kit.db import Database, new_id
 from bot.kit.logs import get_logger
-from bot.kit.once import claim_once
+from bot.kit.once import Claimed, claim_once
 from bot.kit.secrets import Keyring, SecretUnreadable
 from bot.settings import Settings
 from bot.tokens import rules, store
@@ -201,6 +201,8 @@ class TokenService:
         delivery: str | None = None,
     ) -> Added:
         """Add a token that awaits its server token, with a key pair of its own."""
+        async with self._db.read() as session:
+            await self._refuse_again(session, delivery)
         token, found_tags = await self.check_new(
             name, actor=actor, apple_id=apple_id, agreed=agreed, mdm_url=mdm_url, tags=tags
         )
@@ -301,6 +303,7 @@ class TokenService:
         renewal; then everything is as it was.
         """
         async with self._db.read() as session:
+            await self._refuse_again(session, delivery)
             held = await self._load(session, token_id, actor)
         if held.token.installed_at is None:
             verified = await self._read_first(held, content, actor)
@@ -906,6 +909,11 @@ class TokenService:
             yield
         except IntegrityError:
             raise ServerHasToken(token.name, server_name=account.server_name, other=None) from None
+
+    async def _refuse_again(self, session: AsyncSession, delivery: str | None) -> None:
+        """Stop a delivery that was taken before it is refused for what its first one did."""
+        if delivery is not None and await session.get(Claimed, delivery[:255]):
+            raise DeliveredAgain
 
     async def _claim(self, session: AsyncSession, delivery: str | None) -> None:
         if delivery is not None and not await claim_once(session, delivery, self._clock.now()):

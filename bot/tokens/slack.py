@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Protocol
 
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
@@ -9,7 +10,7 @@ from bot.kit.logs import get_logger
 from bot.slack.blocks import Message, View, escape
 from bot.slack.call import Call, FieldErrors
 from bot.slack.commands import Flag, Option, Spec, UsageMismatch
-from bot.slack.post import Poster, SlackRefused, SlackUnreachable
+from bot.slack.post import SlackRefused, SlackUnreachable
 from bot.slack.router import Router
 from bot.tokens import blocks
 from bot.tokens.errors import (
@@ -41,7 +42,13 @@ _FIELDS: dict[type[EnrollbotError], str] = {
 }
 
 
-def register(router: Router, service: TokenService, *, poster: Poster, channel: str | None) -> None:
+class Posts(Protocol):
+    """What this room needs of the poster."""
+
+    async def post(self, channel: str, message: Message) -> object: ...
+
+
+def register(router: Router, service: TokenService, *, poster: Posts, channel: str | None) -> None:
     """Register every screen of this room. `channel` is told where a token has no channel of its own."""
     screens = _Screens(service, poster, channel)
     _register_commands(router, screens)
@@ -118,7 +125,7 @@ def _register_commands(router: Router, screens: "_Screens") -> None:
 class _Screens:
     """The handlers, with what they need."""
 
-    def __init__(self, service: TokenService, poster: Poster, channel: str | None) -> None:
+    def __init__(self, service: TokenService, poster: Posts, channel: str | None) -> None:
         self._service = service
         self._poster = poster
         self._channel = channel

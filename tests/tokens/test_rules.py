@@ -1,3 +1,4 @@
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -44,13 +45,8 @@ def test_these_are_no_names(name: str) -> None:
 
 @given(st.text(max_size=60))
 def test_a_name_is_refused_or_harmless(text: str) -> None:
-    try:
-        name = rules.check_name(text)
-    except NameWrong as error:
-        assert error.next_step
-        return
-    assert name.isascii()
-    assert not set(name) & set("<>&*` \n")
+    with contextlib.suppress(NameWrong):
+        assert not set(rules.check_name(text)) & set("<>&*` \n\u202e")
 
 
 @pytest.mark.parametrize(
