@@ -1,0 +1,297 @@
+"""What a page of devices means, and when a token may and must be synced. Pure."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import msgspec
+
+from bot.backend.port import DeviceFacts, Operation
+from bot.devices.errors import FullSyncTooSoon, SyncTooSoon, minutes_until
+from bot.devices.facts import DeviceView, KeptFacts, Verdict
+from bot.devices.models import DeviceState, SyncKind
+from bot.tokens.facts import TokenState
+
+BETWEEN_SYNCS = timedelta(minutes=15)
+BETWEEN_FULL_SYNCS = timedelta(days=7)
+FULL_SYNC_AGE = timedelta(days=8)
+LONGEST_RUN = timedelta(minutes=15)
+GOES_ON_AFTER = timedelta(minutes=15)
+RETRIES = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4))
+PAGE_SIZE = 1000
+#: A day's slots differ by seconds; without this the full sync of the eighth day would slip to the ninth.
+_SLACK = timedelta(hours=1)
+_SPREAD_S = 3600
+
+
+# A page of devices
+
+
+class Step(Enum):
+    """What one reported device means for its row."""
+
+    ADD = "add"
+    COMPARE = "compare"
+    RETURN = "return"
+    MOVE = "move"
+    REMOVE = "remove"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What judging a report needs of a stored device. `assigned_at` says since when it is on its server."""
+
+    token_id: str
+    state: DeviceState
+    assigned_at: datetime | None
+    operation_at: datetime | None
+    forgotten_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """One device of a page, duplicates resolved.
+
+    `added_at` is the newest date at which the page reports it added, None where it does not.
+    """
+
+    device: DeviceFacts
+    added_at: datetime | None = None
+
+
+def merge_full(devices: Iterable[DeviceFacts]) -> dict[str, DeviceFacts]:
+    """Resolve the duplicates of a page of a full list: the later row wins."""
+    return {device.serial: device for device in devices}
+
+
+def merge_delta(devices: Iterable[DeviceFacts]) -> dict[str, Reported]:
+    """Resolve the duplicates of a page of changes: the newest operation wins, ties in page order.
+
+    An operation without a date counts as happening at its place in the page.
+    """
+    merged: dict[str, Reported] = {}
+    for device in devices:
+        before = merged.get(device.serial)
+        added_at = before.added_at if before else None
+        if device.operation == Operation.ADDED:
+            added_at = _newest(added_at, device.operation_at)
+        newest = before.device if before and _is_older(device, before.device) else device
+        merged[device.serial] = Reported(newest, added_at)
+    return merged
+
+
+def _is_older(device: DeviceFacts, other: DeviceFacts) -> bool:
+    at, other_at = device.operation_at, other.operation_at
+    return at is not None and other_at is not None and at < other_at
+
+
+def _newest(one: datetime | None, other: datetime | None) -> datetime | None:
+    dates = [date for date in (one, other) if date is not None]
+    return max(dates, default=None)
+
+
+def judge(reported: Reported, known: Known | None, *, token_id: str, full_since: datetime | None) -> Step:
+    """Say what a report means. `full_since` is when the full list began, None for changes."""
+    device = reported.device
+    is_deleted = device.operation == Operation.DELETED
+    if known is None:
+        # Unknown and modified is added: a device moved between servers arrives so.
+        return Step.IGNORE if is_deleted else Step.ADD
+    if known.token_id == token_id and _is_stale(device, known):
+        return Step.IGNORE
+    if known.state is DeviceState.FORGOTTEN:
+        return Step.RETURN if _comes_back(reported, known, full_since) else Step.IGNORE
+    if known.token_id != token_id:
+        return _judge_elsewhere(device, known, is_deleted=is_deleted)
+    if is_deleted:
+        return Step.REMOVE if known.state is DeviceState.PRESENT else Step.IGNORE
+    return Step.COMPARE if known.state is DeviceState.PRESENT else Step.RETURN
+
+
+def _is_stale(device: DeviceFacts, known: Known) -> bool:
+    """Whether a newer operation was counted already. A row of a full list has no date and is never stale."""
+    at = device.operation_at
+    return at is not None and known.operation_at is not None and at < known.operation_at
+
+
+def _comes_back(reported: Reported, known: Known, full_since: datetime | None) -> bool:
+    if reported.device.operation == Operation.DELETED or known.forgotten_at is None:
+        return False
+    if full_since is not None:
+        return full_since >= known.forgotten_at
+    return reported.added_at is not None and reported.added_at >= known.forgotten_at
+
+
+def _judge_elsewhere(device: DeviceFacts, known: Known, *, is_deleted: bool) -> Step:
+    if is_deleted:
+        return Step.IGNORE
+    if known.state is DeviceState.REMOVED:
+        return Step.MOVE
+    is_newer = device.assigned_at is not None and (
+        known.assigned_at is None or device.assigned_at > known.assigned_at
+    )
+    return Step.MOVE if is_newer else Step.IGNORE
+
+
+def changed_fields(before: KeptFacts, after: KeptFacts) -> dict[str, list[Any]]:
+    """Return `{field: [before, after]}` of what differs, as JSON values."""
+    changed = {}
+    for name in KeptFacts.__struct_fields__:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            changed[name] = [msgspec.to_builtins(old), msgspec.to_builtins(new)]
+    return changed
+
+
+def merged_operation_at(reported: datetime | None, known: datetime | None) -> datetime | None:
+    """Return the date to keep: a full list has none and never moves a known one back."""
+    return _newest(reported, known)
+
+
+def page_size(allowed: int | None) -> int:
+    """Return how many devices to ask for: what the service allows, 1 to 1,000, 1,000 when it is silent."""
+    return max(1, min(allowed or PAGE_SIZE, PAGE_SIZE))
+
+
+# When to sync
+
+
+def check_by_hand(name: str, *, last_started_at: datetime | None, now: datetime) -> None:
+    """Raise `SyncTooSoon` within 15 minutes of the start of the last successful or running sync."""
+    if last_started_at is None or now - last_started_at >= BETWEEN_SYNCS:
+        return
+    allowed_at = last_started_at + BETWEEN_SYNCS
+    raise SyncTooSoon(name, allowed_at=allowed_at, minutes=minutes_until(allowed_at, now))
+
+
+def check_full(name: str, *, last_full_at: datetime | None, now: datetime) -> None:
+    """Raise `FullSyncTooSoon` within 7 days of the last completed full sync. The first is always free."""
+    if last_full_at is None or now - last_full_at >= BETWEEN_FULL_SYNCS:
+        return
+    raise FullSyncTooSoon(name, last_at=last_full_at, allowed_at=last_full_at + BETWEEN_FULL_SYNCS)
+
+
+def automatic_kind(*, last_full_at: datetime | None, now: datetime) -> SyncKind:
+    """Return a full sync when the last one started 8 days ago or there was none."""
+    if last_full_at is None or now - last_full_at >= FULL_SYNC_AGE - _SLACK:
+        return SyncKind.FULL
+    return SyncKind.DELTA
+
+
+def slot_start(token_id: str, *, every: timedelta, now: datetime) -> datetime:
+    """Return when the present period of a token's automatic syncs began.
+
+    Each token has its own place in the hour, the same on every replica, so that they don't all ask at
+    once.
+    """
+    place = int.from_bytes(hashlib.sha256(token_id.encode()).digest()[:4], "big") % _SPREAD_S
+    length = every.total_seconds()
+    begun = (now.timestamp() - place) // length * length + place
+    return datetime.fromtimestamp(begun, UTC)
+
+
+def is_due(
+    token_id: str,
+    *,
+    every: timedelta,
+    last_ok_at: datetime | None,
+    failures: int,
+    last_failed_at: datetime | None,
+    now: datetime,
+) -> bool:
+    """Say whether an automatic sync is due: once a period; after a failure in 15 min, 1 h, 4 h.
+
+    `failures` are those since the last success. After the third retry the token's next period counts.
+    """
+    slot = slot_start(token_id, every=every, now=now)
+    if failures == 0 or last_failed_at is None:
+        return last_ok_at is None or last_ok_at < slot
+    if failures <= len(RETRIES):
+        return now >= last_failed_at + RETRIES[failures - 1]
+    return last_failed_at < slot
+
+
+# Why a device is or is not ready
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    text: str
+    next_step: str | None = None
+    is_ready: bool = False
+
+
+def verdict(
+    view: DeviceView,
+    *,
+    token_name: str | None,
+    token_state: TokenState | None,
+    service: str,
+    portal: str,
+    terms_step: str,
+) -> Verdict:
+    """Return the first reason that holds and the others, in the order that `device show` promises."""
+    reasons = [
+        *_whether_here(view, portal),
+        *_whether_token(token_name, token_state, service, terms_step),
+        *_whether_profile(view),
+    ]
+    first, *others = reasons or [
+        Reason("Ready to enroll: it gets its profile when it is switched on.", is_ready=True)
+    ]
+    return Verdict(
+        is_ready=first.is_ready,
+        first=first.text,
+        others=tuple(reason.text for reason in others),
+        next_step=first.next_step,
+    )
+
+
+def unknown_verdict(*, service: str, portal: str, is_certain: bool) -> Verdict:
+    """Return the verdict on a serial that is known neither here nor, as far as asked, at the service."""
+    if is_certain:
+        text = "Not known: no token here has it."
+        return Verdict(
+            is_ready=False, first=text, next_step=f"Assign it in {portal}, to the MDM server of a token here."
+        )
+    text = f"Not known here, and {service} could not be asked everywhere."
+    return Verdict(is_ready=False, first=text, next_step="Try again in a minute.")
+
+
+def _whether_here(view: DeviceView, portal: str) -> list[Reason]:
+    if view.row.state is DeviceState.REMOVED:
+        step = f"To enroll it again, assign it in {portal} to the MDM server of a token here."
+        return [Reason("Removed: it is no longer assigned to the MDM server of a token here.", step)]
+    if view.row.state is DeviceState.FORGOTTEN:
+        step = f"It comes back with the next full sync. If it is gone for good, unassign it in {portal}."
+        return [Reason("Forgotten here by an admin.", step)]
+    return []
+
+
+def _whether_token(name: str | None, state: TokenState | None, service: str, terms: str) -> list[Reason]:
+    if name is None or state is None:
+        return [Reason("Its token was removed here.", "Add the token again to manage its devices.")]
+    renew = f"Renew token {name}."
+    texts: dict[TokenState, Reason] = {
+        TokenState.REJECTED: Reason(f"{service} no longer accepts token {name}.", renew),
+        TokenState.EXPIRED: Reason(f"Token {name} has expired.", renew),
+        TokenState.TERMS: Reason(f"{service} has new terms to accept for token {name}.", terms),
+    }
+    return [texts[state]] if state in texts else []
+
+
+def _whether_profile(view: DeviceView) -> list[Reason]:
+    status = view.row.profile_status
+    if view.row.state is not DeviceState.PRESENT:
+        return []
+    if status == "pushed":
+        text = "Has fetched its profile: set up, or being set up."
+        return [Reason(text, "Another profile needs an erase.")]
+    if status in ("empty", "removed") or view.row.profile_uuid is None:
+        text = "No profile: switched on now, it starts unmanaged."
+        return [Reason(text, "Assign it a profile before it is switched on.")]
+    return []

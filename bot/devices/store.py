@@ -1,0 +1,501 @@
+"""The rows of devices: every statement, none of which commits.
+
+Pages go through the driver as they are (one look-up, one insert, one update, each for many rows), since
+a device costs ten microseconds in a sync; everything else is ordinary SQLAlchemy.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlmodel import col
+
+from bot.devices.facts import Kind, Position
+from bot.devices.models import (
+    ChangeKind,
+    Device,
+    DeviceChange,
+    DeviceKind,
+    Phase,
+    SeenDevices,
+    Sync,
+    SyncState,
+    TokenCursor,
+    to_ms,
+)
+from bot.kit.db import insert_ignoring
+
+#: Any number, the same on every replica: writers of devices on PostgreSQL take turns, as on SQLite, so
+#: that two tokens that report one device cannot cross.
+_DEVICES_LOCK = 7_204_311_885
+CHUNK_BITS = 4096 * 8
+_COLUMNS = (
+    "serial",
+    "kind_id",
+    "number",
+    "facts",
+    "operation_at",
+    "first_seen_at",
+    "updated_at",
+    "removed_at",
+    "removed_reason",
+    "forgotten_at",
+)
+_PG_TYPES = ("text", "bigint", "integer", "bytea", "bigint", "bigint", "bigint", "bigint", "text", "bigint")
+_CHANGE_COLUMNS = ("serial", "at", "kind", "token_id", "sync_id", "changes")
+_CHANGE_PG_TYPES = ("text", "bigint", "text", "text", "text", "json")
+_LIST = ", ".join
+_LOOK_UP = f"SELECT {_LIST(_COLUMNS)} FROM device WHERE serial "  # noqa: S608 - names of columns
+_UPDATED = _COLUMNS[1:]
+
+
+class Stored(NamedTuple):
+    """A device row as the sync reads and writes it; times are milliseconds."""
+
+    serial: str
+    kind_id: int
+    number: int
+    facts: bytes
+    operation_at: int | None
+    first_seen_at: int
+    updated_at: int
+    removed_at: int | None = None
+    removed_reason: str | None = None
+    forgotten_at: int | None = None
+
+
+class NewChange(NamedTuple):
+    """A history row to be written. `changes` is JSON."""
+
+    serial: str
+    at: int
+    kind: str
+    token_id: str
+    sync_id: str | None
+    changes: str
+
+
+def new_change(
+    serial: str,
+    kind: ChangeKind,
+    *,
+    at: datetime,
+    token_id: str,
+    sync_id: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> NewChange:
+    return NewChange(serial, to_ms(at), kind.value, token_id, sync_id, json.dumps(changes or {}))
+
+
+def kind_id(kind: Kind) -> int:
+    """Make the id of a kind from its contents: 64 bits, the same everywhere."""
+    text = json.dumps(kind).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big", signed=True)
+
+
+# Devices
+
+
+async def lock_devices(session: AsyncSession) -> None:
+    """Let one transaction at a time write devices. On SQLite every writing transaction is alone anyway."""
+    if _is_postgres(session):
+        await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_DEVICES_LOCK)))
+
+
+async def look_up(session: AsyncSession, serials: Sequence[str]) -> dict[str, Stored]:
+    """Return the rows of these serials (at most some 30,000 of them)."""
+    if not serials:
+        return {}
+    connection = await session.connection()
+    if _is_postgres(session):
+        found = await connection.exec_driver_sql(_LOOK_UP + "= ANY(%s)", (list(serials),))
+    else:
+        marks = ",".join("?" * len(serials))
+        found = await connection.exec_driver_sql(f"{_LOOK_UP}IN ({marks})", tuple(serials))
+    return {row[0]: Stored._make(row) for row in found.fetchall()}
+
+
+async def insert_devices(session: AsyncSession, rows: Sequence[Stored]) -> None:
+    # In the order of the key, so that one page touches each leaf of the index once.
+    await _write_many(session, "INSERT INTO device", _COLUMNS, _PG_TYPES, sorted(rows))
+
+
+async def update_devices(session: AsyncSession, rows: Sequence[Stored]) -> None:
+    if not rows:
+        return
+    connection = await session.connection()
+    if _is_postgres(session):
+        sets = _LIST(f"{name} = v.{name}" for name in _UPDATED)
+        sql = (
+            f"UPDATE device AS d SET {sets} FROM unnest({_pg_arrays(_PG_TYPES)})"  # noqa: S608
+            f" AS v({_LIST(_COLUMNS)}) WHERE d.serial = v.serial"
+        )
+        await connection.exec_driver_sql(sql, _transposed(sorted(rows)))
+        return
+    sql = f"UPDATE device SET {_LIST(f'{name} = ?' for name in _UPDATED)} WHERE serial = ?"  # noqa: S608
+    await connection.exec_driver_sql(sql, [(*row[1:], row[0]) for row in sorted(rows)])
+
+
+async def add_changes(session: AsyncSession, changes: Sequence[NewChange]) -> None:
+    await _write_many(session, "INSERT INTO device_change", _CHANGE_COLUMNS, _CHANGE_PG_TYPES, changes)
+
+
+async def _write_many(
+    session: AsyncSession, start: str, columns: Sequence[str], types: Sequence[str], rows: Sequence[Any]
+) -> None:
+    if not rows:
+        return
+    connection: AsyncConnection = await session.connection()
+    if _is_postgres(session):
+        sql = f"{start} ({_LIST(columns)}) SELECT * FROM unnest({_pg_arrays(types)})"  # noqa: S608
+        await connection.exec_driver_sql(sql, _transposed(rows))
+        return
+    sql = f"{start} ({_LIST(columns)}) VALUES ({','.join('?' * len(columns))})"
+    await connection.exec_driver_sql(sql, list(rows))
+
+
+def _pg_arrays(types: Sequence[str]) -> str:
+    return _LIST(f"%s::{name}[]" for name in types)
+
+
+def _transposed(rows: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
+    return tuple(list(column) for column in zip(*rows, strict=True))
+
+
+def _is_postgres(session: AsyncSession) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
+# Kinds and counts
+
+
+async def kinds_by_id(session: AsyncSession, ids: Iterable[int]) -> dict[int, Kind]:
+    wanted = list(ids)
+    if not wanted:
+        return {}
+    found = await session.scalars(sa.select(DeviceKind).where(col(DeviceKind.id).in_(wanted)))
+    return {row.id: kind_of(row) for row in found}
+
+
+async def kinds_of(session: AsyncSession, token_ids: Sequence[str] | None = None) -> Sequence[DeviceKind]:
+    """Return the kinds that have devices, of these tokens or of all."""
+    query = sa.select(DeviceKind).where(col(DeviceKind.devices) > 0)
+    if token_ids is not None:
+        query = query.where(col(DeviceKind.token_id).in_(list(token_ids)))
+    return (await session.scalars(query.order_by(col(DeviceKind.id)))).all()
+
+
+def kind_of(row: DeviceKind) -> Kind:
+    return Kind(
+        row.token_id,
+        row.state,
+        row.model,
+        row.family,
+        row.os,
+        row.platform,
+        row.profile_status,
+        row.profile_uuid,
+    )
+
+
+async def add_kinds(session: AsyncSession, kinds: Mapping[int, Kind]) -> None:
+    """Make sure that these kinds have rows."""
+    for number, kind in sorted(kinds.items()):
+        await insert_ignoring(session, DeviceKind, {"id": number, **kind._asdict(), "devices": 0})
+
+
+async def count_kinds(session: AsyncSession, more: Mapping[int, int]) -> None:
+    """Add to the number of devices of each kind."""
+    moved = sorted((number, by) for number, by in more.items() if by)
+    if not moved:
+        return
+    mark = "%s" if _is_postgres(session) else "?"
+    sql = f"UPDATE device_kind SET devices = devices + {mark} WHERE id = {mark}"  # noqa: S608
+    connection = await session.connection()
+    await connection.exec_driver_sql(sql, [(by, number) for number, by in moved])
+
+
+# The place in the service's list
+
+
+async def position(session: AsyncSession, token_id: str) -> Position:
+    """Return how far a token's devices were read; a new token's list from its start."""
+    row = await session.get(TokenCursor, token_id)
+    if row is None:
+        return Position(Phase.NEW, None, None, None, 0, 0)
+    return Position(
+        Phase(row.phase), row.cursor, row.full_id, row.full_started_at, row.unreadable, row.numbers
+    )
+
+
+async def cursor_row(session: AsyncSession, token_id: str) -> TokenCursor | None:
+    return await session.get(TokenCursor, token_id)
+
+
+async def put_position(session: AsyncSession, token_id: str, place: Position) -> None:
+    values: dict[str, Any] = {
+        "phase": place.phase.value,
+        "cursor": place.cursor,
+        "full_id": place.full_id,
+        "full_started_at": place.full_started_at,
+        "unreadable": place.unreadable,
+        "numbers": place.numbers,
+    }
+    done = await session.execute(
+        sa.update(TokenCursor).where(col(TokenCursor.token_id) == token_id).values(**values)
+    )
+    if done.rowcount == 0:  # type: ignore[attr-defined]
+        await insert_ignoring(session, TokenCursor, {"token_id": token_id, "is_disturbed": False, **values})
+
+
+async def numbers(session: AsyncSession, token_id: str) -> int:
+    """Return how many device numbers of a token were given out."""
+    query = sa.select(col(TokenCursor.numbers)).where(col(TokenCursor.token_id) == token_id)
+    return (await session.execute(query)).scalar_one_or_none() or 0
+
+
+async def last_full_id(session: AsyncSession, token_id: str) -> str | None:
+    """Return the sync that read a full list to its end last."""
+    row = await session.get(TokenCursor, token_id)
+    return None if row is None else row.last_full_id
+
+
+async def end_full(
+    session: AsyncSession, token_id: str, *, sync_id: str, started_at: datetime, ended_at: datetime
+) -> None:
+    await session.execute(
+        sa.update(TokenCursor)
+        .where(col(TokenCursor.token_id) == token_id)
+        .values(last_full_id=sync_id, last_full_started_at=started_at, last_full_ended_at=ended_at)
+    )
+
+
+async def seen(session: AsyncSession, token_id: str) -> dict[int, bytearray]:
+    """Return what the full list being read has shown, as chunks of bits."""
+    found = await session.execute(
+        sa.select(col(SeenDevices.chunk), col(SeenDevices.bits)).where(col(SeenDevices.token_id) == token_id)
+    )
+    return {chunk: bytearray(bits) for chunk, bits in found.tuples()}
+
+
+async def put_seen(session: AsyncSession, token_id: str, chunks: Mapping[int, bytes]) -> None:
+    if not chunks:
+        return
+    mark = "%s" if _is_postgres(session) else "?"
+    sql = (
+        f"INSERT INTO device_seen (token_id, chunk, bits) VALUES ({mark}, {mark}, {mark})"  # noqa: S608
+        " ON CONFLICT (token_id, chunk) DO UPDATE SET bits = excluded.bits"
+    )
+    connection = await session.connection()
+    await connection.exec_driver_sql(sql, [(token_id, chunk, bits) for chunk, bits in sorted(chunks.items())])
+
+
+async def forget_seen(session: AsyncSession, token_id: str) -> None:
+    await session.execute(sa.delete(SeenDevices).where(col(SeenDevices.token_id) == token_id))
+
+
+async def set_disturbed(session: AsyncSession, token_ids: Sequence[str], *, is_disturbed: bool) -> None:
+    """Note that devices left these tokens while their lists were being read, or that a list begins."""
+    if token_ids:
+        await session.execute(
+            sa.update(TokenCursor)
+            .where(col(TokenCursor.token_id).in_(list(token_ids)))
+            .values(is_disturbed=is_disturbed)
+        )
+
+
+async def is_disturbed(session: AsyncSession, token_id: str) -> bool:
+    row = await session.get(TokenCursor, token_id)
+    return row is None or row.is_disturbed
+
+
+async def devices_of_kind(
+    session: AsyncSession, kind_id: int, *, after: str, limit: int
+) -> list[tuple[str, int]]:
+    """Return serial and number of the devices of a kind, by serial."""
+    found = await session.execute(
+        sa.select(col(Device.serial), col(Device.number))
+        .where(col(Device.kind_id) == kind_id, col(Device.serial) > after)
+        .order_by(col(Device.serial))
+        .limit(limit)
+    )
+    return [(serial, number) for serial, number in found.tuples()]
+
+
+# Syncs
+
+
+async def open_sync(session: AsyncSession, token_id: str) -> Sync | None:
+    """Return the sync of a token that has not ended."""
+    found = await session.scalars(
+        sa.select(Sync).where(col(Sync.token_id) == token_id, col(Sync.ended_at).is_(None))
+    )
+    return found.one_or_none()
+
+
+async def add_sync(session: AsyncSession, sync: Sync) -> bool:
+    """Insert a sync; False when one of the token is open already."""
+    return await insert_ignoring(session, Sync, sync.model_dump())
+
+
+async def change_sync(session: AsyncSession, sync_id: str, values: Mapping[str, Any]) -> bool:
+    """Write columns of a sync that has not ended. Returns whether it was open."""
+    done = await session.execute(
+        sa.update(Sync)
+        .where(col(Sync.id) == sync_id, col(Sync.ended_at).is_(None))
+        .values(**values)
+        .returning(col(Sync.id))
+    )
+    return done.first() is not None
+
+
+async def due_syncs(session: AsyncSession, now: datetime) -> Sequence[Sync]:
+    """Return the open syncs that should be running now."""
+    found = await session.scalars(
+        sa.select(Sync)
+        .where(
+            col(Sync.ended_at).is_(None),
+            sa.or_(col(Sync.state) == SyncState.RUNNING.value, col(Sync.resume_at) <= now),
+        )
+        .order_by(col(Sync.started_at), col(Sync.id))
+    )
+    return found.all()
+
+
+async def untold_syncs(session: AsyncSession, *, since: datetime) -> Sequence[Sync]:
+    """Return the ended syncs whose result is still to be told."""
+    found = await session.scalars(
+        sa.select(Sync)
+        .where(col(Sync.ended_at) >= since, col(Sync.told_at).is_(None))
+        .order_by(col(Sync.ended_at), col(Sync.id))
+    )
+    return found.all()
+
+
+async def set_sync(session: AsyncSession, sync_id: str, values: Mapping[str, Any]) -> None:
+    """Write columns of a sync, ended or not."""
+    await session.execute(sa.update(Sync).where(col(Sync.id) == sync_id).values(**values))
+
+
+async def newest_sync(
+    session: AsyncSession, token_id: str, *, states: Sequence[SyncState] | None = None
+) -> Sync | None:
+    query = sa.select(Sync).where(col(Sync.token_id) == token_id)
+    if states:
+        query = query.where(col(Sync.state).in_([state.value for state in states]))
+    query = query.order_by(col(Sync.started_at).desc(), col(Sync.id).desc()).limit(1)
+    return (await session.scalars(query)).one_or_none()
+
+
+async def failures_since(session: AsyncSession, token_id: str, since: datetime | None) -> list[datetime]:
+    """Return when syncs failed after `since`, the newest first, at most 10."""
+    query = sa.select(col(Sync.ended_at)).where(
+        col(Sync.token_id) == token_id, col(Sync.state) == SyncState.FAILED.value
+    )
+    if since is not None:
+        query = query.where(col(Sync.started_at) > since)
+    found = await session.scalars(query.order_by(col(Sync.ended_at).desc(), col(Sync.id)).limit(10))
+    return [moment for moment in found if moment is not None]
+
+
+# Looking
+
+
+async def device(session: AsyncSession, serial: str) -> tuple[Device, DeviceKind] | None:
+    found = await session.execute(
+        sa.select(Device, DeviceKind)
+        .join(DeviceKind, col(DeviceKind.id) == col(Device.kind_id))
+        .where(col(Device.serial) == serial)
+    )
+    row = found.tuples().one_or_none()
+    return (row[0], row[1]) if row else None
+
+
+async def changes_of(session: AsyncSession, serial: str, *, limit: int) -> Sequence[DeviceChange]:
+    """Return the newest changes of a device, newest first."""
+    found = await session.scalars(
+        sa.select(DeviceChange)
+        .where(col(DeviceChange.serial) == serial)
+        .order_by(col(DeviceChange.id).desc())
+        .limit(limit)
+    )
+    return found.all()
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a query means for the rows. `weight` is how many devices the kinds have together."""
+
+    kinds: Sequence[int]
+    weight: int
+    prefixes: Sequence[tuple[str, bool]] = ()
+    added: Sequence[tuple[datetime, bool]] = ()
+    removed: Sequence[tuple[datetime, bool]] = ()
+
+    @property
+    def is_by_kind_alone(self) -> bool:
+        return not (self.prefixes or self.added or self.removed)
+
+
+#: Up to here the devices of the kinds are gathered and sorted; above, the serials are walked in order and
+#: most of what is met fits, so that ten rows are found soon.
+GATHER_AT_MOST = 20_000
+
+
+async def page_of(
+    session: AsyncSession, wanted: Filter, *, after: str | None, before: str | None, limit: int
+) -> list[Device]:
+    """Return up to `limit` devices by serial, after a serial or before one."""
+    if not wanted.kinds:
+        return []
+    gathers = await _gathers(session, wanted)
+    serial = col(Device.serial)
+    # An expression instead of the column keeps either engine from walking the wrong index.
+    order = sa.literal_column("device.serial || ''") if gathers else serial
+    query = sa.select(Device).where(*_conditions(wanted, walks=not gathers))
+    if after is not None:
+        query = query.where(serial > after)
+    if before is not None:
+        query = query.where(serial < before)
+    is_backwards = before is not None and after is None
+    found = await session.scalars(query.order_by(order.desc() if is_backwards else order).limit(limit))
+    rows = list(found)
+    return rows[::-1] if is_backwards else rows
+
+
+async def _gathers(session: AsyncSession, wanted: Filter) -> bool:
+    if wanted.weight <= GATHER_AT_MOST:
+        return True
+    dates = [since for since, is_negated in (*wanted.added, *wanted.removed) if not is_negated]
+    if not dates:
+        return False
+    return await count_up_to(session, wanted, limit=GATHER_AT_MOST) < GATHER_AT_MOST
+
+
+async def count_up_to(session: AsyncSession, wanted: Filter, *, limit: int) -> int:
+    """Return how many devices fit, counted up to `limit`."""
+    if wanted.is_by_kind_alone or not wanted.kinds:
+        return min(wanted.weight, limit)
+    walks = wanted.weight > GATHER_AT_MOST
+    some = sa.select(sa.literal(1)).select_from(Device).where(*_conditions(wanted, walks=walks)).limit(limit)
+    return (await session.execute(sa.select(sa.func.count()).select_from(some.subquery()))).scalar_one()
+
+
+def _conditions(wanted: Filter, *, walks: bool) -> list[sa.ColumnElement[bool]]:
+    kind = sa.literal_column("device.kind_id + 0") if walks else col(Device.kind_id)
+    conditions: list[sa.ColumnElement[bool]] = [kind.in_(list(wanted.kinds))]
+    serial = col(Device.serial)
+    for prefix, is_negated in wanted.prefixes:
+        fits = sa.and_(serial >= prefix, serial < prefix + "\U0010ffff")
+        conditions.append(sa.not_(fits) if is_negated else fits)
+    for column, dates in (
+        (col(Device.first_seen_at), wanted.added),
+        (col(Device.removed_at), wanted.removed),
+    ):
+        conditions.extend(column < since if is_negated else column >= since for since, is_negated in dates)
+    return conditions
