@@ -179,8 +179,12 @@ function Thread({ state, channel, ts, onClose }: { state: Snapshot; channel: Cha
   const messages = (state.messages[channel.id] ?? []).filter((message) => message.ts === ts || message.thread_ts === ts);
   const heading = useRef<HTMLHeadingElement>(null);
   const end = useRef<HTMLDivElement>(null);
-  useEffect(() => heading.current?.focus(), [ts]);
-  useEffect(() => end.current?.scrollIntoView({ block: "nearest" }), [messages.length]);
+  useEffect(() => {
+    heading.current?.focus();
+  }, [ts]);
+  useEffect(() => {
+    end.current?.scrollIntoView({ block: "nearest" });
+  }, [messages.length]);
   return (
     <aside className="thread" aria-label="Thread" onKeyDown={(event) => event.key === "Escape" && !event.defaultPrevented && onClose()}>
       <div className="thread-head">

@@ -133,7 +133,7 @@ export function Composer({ channel, name, commands, thread }: Props) {
         <ul className="list completions" id={listId} role="listbox" aria-label="Commands">
           {found.map((entry, at) => (
             <li key={entry.key} id={`${listId}-${at}`} role="option" aria-selected={at === lit} className={`list-item ${at === lit ? "lit" : ""}`}
-              ref={at === lit ? (item) => item?.scrollIntoView({ block: "nearest" }) : undefined}
+              ref={at === lit ? (item) => { item?.scrollIntoView({ block: "nearest" }); } : undefined}
               onMouseDown={(event) => { event.preventDefault(); complete(at); }}>
               <code>{entry.usage}</code><small>{entry.summary}</small>
             </li>

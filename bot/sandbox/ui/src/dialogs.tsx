@@ -40,6 +40,9 @@ function focusField(content: HTMLElement | null): void {
   }
 }
 
+/** Escape closes an open list of choices first, and only then the dialog. */
+const isOpenList = (target: EventTarget | null): boolean => target instanceof HTMLElement && target.getAttribute("aria-expanded") === "true";
+
 type Props = { view: View; depth: number; channel: string; form: Form };
 
 /** The modal on top of the stack. Those below keep what was typed in their forms. */
@@ -92,6 +95,7 @@ export function Modal({ view, depth, channel, form }: Props) {
         <Dialog.Overlay className="overlay">
           <Dialog.Content ref={content} className="dialog" aria-describedby={undefined} onPointerDownOutside={(event) => event.preventDefault()}
             onInteractOutside={(event) => event.preventDefault()}
+            onEscapeKeyDown={(event) => isOpenList(event.target) && event.preventDefault()}
             onOpenAutoFocus={(event) => { event.preventDefault(); focusField(content.current); }}>
             <form onSubmit={(event) => void submit(event)} noValidate>
               <div className="dialog-head">

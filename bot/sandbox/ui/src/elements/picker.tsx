@@ -138,7 +138,6 @@ export function Picker(props: Props) {
             onClick: () => setOpen(true),
             onKeyDown: (event) => {
               if (event.key === "Enter" && !open) event.preventDefault();
-              if (event.key === "Escape" && open) event.stopPropagation();
               const last = selected.at(-1);
               if (multiple && event.key === "Backspace" && !typed && last) drop(last);
             },
@@ -147,7 +146,7 @@ export function Picker(props: Props) {
         <Down size={14} />
       </div>
       <div className={open ? "list" : "hidden"} ref={refs.setFloating} style={open ? floatingStyles : undefined}>
-        <ul {...box.getMenuProps(naming)}>
+        <ul {...box.getMenuProps({ "aria-label": "Choices" })}>
           {open && visible.map((group, at) => (
             <li key={group.label ?? at} role="none">
               {group.label && group.items.length > 0 && <div className="list-head" role="presentation">{group.label}</div>}
