@@ -67,7 +67,13 @@ class InProcess:
 
     def client(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(app=self._standin.app)
-        return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=CALL_SECONDS)
+        return httpx.AsyncClient(
+            transport=transport,
+            base_url="http://127.0.0.1",
+            timeout=CALL_SECONDS,
+            trust_env=False,
+            verify=False,
+        )
 
     async def news(self, event_id: str, *, person: str) -> None:
         feed = self._standin.workspace.feed
@@ -81,7 +87,8 @@ class OverHttp:
         self._base_url = base_url
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=self._base_url, timeout=CALL_SECONDS, trust_env=False)
+        # Loopback is plain HTTP: without verify=False every client would read the trusted certificates first.
+        return httpx.AsyncClient(base_url=self._base_url, timeout=CALL_SECONDS, trust_env=False, verify=False)
 
     async def news(self, event_id: str, *, person: str) -> None:
         query = {"person": person, "after": event_id}

@@ -201,7 +201,7 @@ async def test_a_file_of_the_bot_arrives_as_a_message_with_a_download(world: Sla
 async def test_files_are_served_to_the_bots_token_and_a_login_page_to_others(world: SlackWorld) -> None:
     file = world.standin.acts.uploaded("U0ANA", name="token.p7m", content=b"MIME")
     url = (await world.slack.files_info(file=file["id"]))["file"]["url_private_download"]
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         with_token = await client.get(url, headers={"Authorization": f"Bearer {world.standin.bot_token}"})
         without = await client.get(url)
     assert with_token.content == b"MIME"
@@ -215,10 +215,14 @@ async def test_a_persons_file_cannot_be_deleted_by_the_bot(world: SlackWorld) ->
 
 
 async def test_a_command_arrives_signed_with_every_field_of_slacks(world: SlackWorld) -> None:
-    await world.visitor("ben").types("/enroll token set paris --owner @ana --channel #approvals <&>")
+    await world.visitor("ben").types(
+        "/enroll token set paris --owner @ana --channel #approvals --mdm-url https://m.example.com"
+        " a@b.example <&>"
+    )
     (payload,) = world.bot.payloads
     assert payload["text"] == (
-        "token set paris --owner <@U0ANA|ana> --channel <#C0APPROVE|approvals> &lt;&amp;&gt;"
+        "token set paris --owner <@U0ANA|ana> --channel <#C0APPROVE|approvals> --mdm-url <https://m.example.com>"
+        " <mailto:a@b.example|a@b.example> &lt;&amp;&gt;"
     )
     assert {key: payload[key] for key in ("command", "user_id", "team_id", "channel_id", "channel_name")} == {
         "command": "/enroll",
@@ -265,7 +269,7 @@ async def test_a_bot_that_takes_too_long_is_told_to_the_caller(world: SlackWorld
 
 
 async def use(url: str, **body: Any) -> tuple[int, str]:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         answer = await client.post(url, json=body)
     return answer.status_code, answer.text if answer.text == "ok" else answer.json()["error"]
 
@@ -332,7 +336,7 @@ async def test_a_button_that_one_does_not_see_cannot_be_pressed(world: SlackWorl
     posted = await world.slack.chat_postEphemeral(channel=CHANNEL, user="U0ANA", text="paris", blocks=CARD)
     where = {"type": "message", "channel": CHANNEL, "ts": posted["message_ts"]}
     body = {"container": where, "block_id": "steps", "action_id": "token.upload"}
-    async with httpx.AsyncClient(base_url=world.standin.base_url) as client:
+    async with httpx.AsyncClient(base_url=world.standin.base_url, verify=False) as client:
         answer = await client.post("/page/actions", params={"person": "U0BEN"}, json=body)
     assert (answer.status_code, answer.json()["error"]) == (404, "message_not_found")
 
@@ -455,7 +459,7 @@ async def test_a_file_put_into_a_modal_arrives_with_its_download_address(world: 
     await world.visitor().uploads("Server token (.p7m)", "srv.p7m", b"MIME", submit=True)
     (file,) = world.bot.payloads[-1]["view"]["state"]["values"]["p7m"]["f"]["files"]
     headers = {"Authorization": f"Bearer {world.standin.bot_token}"}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         fetched = await client.get(file["url_private_download"], headers=headers)
     assert (file["name"], file["size"], fetched.content) == ("srv.p7m", 4, b"MIME")
 
@@ -544,7 +548,7 @@ async def test_a_dropped_answer_leaves_the_post_done(world: SlackWorld) -> None:
     world.standin.faults.drop_answers = 1
     headers = {"Authorization": f"Bearer {world.standin.bot_token}"}
     body = {"channel": CHANNEL, "text": "sent"}
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=False) as client:
         with pytest.raises(httpx.RemoteProtocolError):
             await client.post(f"{world.standin.api_url}chat.postMessage", json=body, headers=headers)
     await world.visitor().sees("sent")

@@ -1,5 +1,6 @@
 """What people do in Slack, and the payloads that the bot receives for it."""
 
+import re
 from typing import Any
 
 from bot.sandbox.slack import people
@@ -47,29 +48,31 @@ class Acts:
         place = self._place(person, channel)
         if command != self.command:
             raise PageRefuses("unknown_command", text=f"{command} is not a valid command.", status=404)
-        answer = await self._courier.send_form(
-            {
-                "token": self._workspace.secret("verification", ""),
-                "team_id": people.TEAM["id"],
-                "team_domain": people.TEAM["domain"],
-                "channel_id": place["id"],
-                "channel_name": "directmessage" if place["kind"] == "im" else place["name"],
-                "user_id": person,
-                "user_name": self._workspace.users[person]["name"],
-                "command": command,
-                "text": self.escaped(text.strip()),
-                "api_app_id": people.APP_ID,
-                "is_enterprise_install": "false",
-                "response_url": self._hooks.new(person=person, channel=place["id"]),
-                "trigger_id": self._surfaces.trigger(person),
-            }
-        )
+        fields = self._command_fields(person, place=place, command=command, text=text)
+        answer = await self._courier.send_form(fields)
         if answer.failure:
             words = f'{command} failed with the error "{answer.failure}"'
             self._workspace.post(place["id"], user=people.SLACKBOT, text=words, ephemeral_for=person)
             return {"error": answer.failure}
         self._show_command_answer(answer, person=person, channel=place["id"])
         return {}
+
+    def _command_fields(self, person: str, *, place: Json, command: str, text: str) -> dict[str, str]:
+        return {
+            "token": self._workspace.secret("verification", ""),
+            "team_id": people.TEAM["id"],
+            "team_domain": people.TEAM["domain"],
+            "channel_id": place["id"],
+            "channel_name": "directmessage" if place["kind"] == "im" else place["name"],
+            "user_id": person,
+            "user_name": self._workspace.users[person]["name"],
+            "command": command,
+            "text": self.escaped(text.strip()),
+            "api_app_id": people.APP_ID,
+            "is_enterprise_install": "false",
+            "response_url": self._hooks.new(person=person, channel=place["id"]),
+            "trigger_id": self._surfaces.trigger(person),
+        }
 
     def _show_command_answer(self, answer: Answer, *, person: str, channel: str) -> None:
         body = answer.json() or {"text": answer.body.decode(errors="replace").strip()}
@@ -81,14 +84,18 @@ class Acts:
             self.complaints.append(f"answer to {self.command}: {refusal}")
 
     def escaped(self, text: str) -> str:
-        """Write text as Slack does with `should_escape`: entities, and ids for names that exist."""
+        """Write text as Slack does with `should_escape`: entities, links, and ids for names that exist."""
         text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        words = [self._escaped_word(word) for word in text.split(" ")]
-        return " ".join(words)
+        return "".join(self._escaped_word(word) for word in re.split(r"(\s+)", text))
 
     def _escaped_word(self, word: str) -> str:
-        if word[:1] not in "@#" or len(word) < 2:
-            return word
+        if re.fullmatch(r"https?://\S+", word):
+            return f"<{word}>"
+        if re.fullmatch(r"[\w.+-]+@[\w-]+(\.[\w-]+)+", word):
+            return f"<mailto:{word}|{word}>"
+        return self._escaped_name(word) if word[:1] in ("@", "#") else word
+
+    def _escaped_name(self, word: str) -> str:
         for user in self._workspace.users.values():
             if word == f"@{user['name']}":
                 return f"<@{user['id']}|{user['name']}>"

@@ -73,7 +73,7 @@ class Renderer:
         if file["mode"] == "tombstone":
             return {"id": file_id, "mode": "tombstone"}
         keys = ("id", "name", "title", "size", "mimetype", "filetype", "user", "created")
-        url = f"/page/files/{file_id}/{quote(file['name'])}?person={person}"
+        url = f"/page/files/{file_id}/{quote(file['name'], safe='')}?person={person}"
         return {**{key: file[key] for key in keys}, "url": url}
 
     # -- messages
