@@ -72,7 +72,7 @@ class Operation(StrEnum):
     DELETED = "deleted"
 
 
-class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class DeviceFacts(msgspec.Struct, frozen=True, gc=False):
     """One device as the service reports it. Times are aware UTC.
 
     `profile_status` and `os`, `family`, `operation` keep words that are not known here. `operation`
@@ -80,9 +80,9 @@ class DeviceFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     None when there are none. `raw` is the JSON of this one device exactly as it came.
     """
 
+    platform: Platform
     serial: str
     model: str
-    platform: Platform
     description: str | None = None
     color: str | None = None
     asset_tag: str | None = None
@@ -196,7 +196,10 @@ class Connection(Protocol):
         ...
 
     async def details(self, serials: Sequence[str]) -> Mapping[str, DeviceFacts | None]:
-        """Return what the service knows of these serials; None for those not on this server."""
+        """Return what the service knows of these serials, at most 1,000.
+
+        None for those not on this server; one whose answer could not be read is left out.
+        """
         ...
 
     async def define_profile(self, profile: Mapping[str, Any]) -> DefinedProfile: ...
@@ -205,9 +208,13 @@ class Connection(Protocol):
         """Return a profile, or None if this server has none of that UUID."""
         ...
 
-    async def assign(self, profile_uuid: str, serials: Sequence[str]) -> AssignmentResult: ...
+    async def assign(self, profile_uuid: str, serials: Sequence[str]) -> AssignmentResult:
+        """Give devices, at most 1,000, a profile."""
+        ...
 
-    async def unassign(self, serials: Sequence[str]) -> AssignmentResult: ...
+    async def unassign(self, serials: Sequence[str]) -> AssignmentResult:
+        """Take the profile from devices, at most 1,000."""
+        ...
 
 
 class EnrollmentBackend(Protocol):
@@ -224,7 +231,7 @@ class EnrollmentBackend(Protocol):
         """Open a server token file with whichever of `key_pairs` it was made for.
 
         Raises a `TokenFileUnusable`: not a token file, a certificate, made for another certificate,
-        damaged, incomplete, expired, too large.
+        damaged, incomplete, expired, too large; or the key pair itself is no good.
         """
         ...
 
@@ -346,3 +353,7 @@ class TokenFileExpired(TokenFileUnusable):
 
 class TokenFileTooLarge(TokenFileUnusable):
     pass
+
+
+class KeyPairUnusable(TokenFileUnusable):
+    """The private key or the certificate cannot be read, or they do not belong together."""

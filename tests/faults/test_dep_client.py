@@ -13,10 +13,12 @@ import pytest
 from pydantic import SecretStr
 
 from bot.apple.dep import errors, wire
-from bot.apple.dep.auth import Credentials, KeptSession, MemorySessions
+from bot.apple.dep.auth import Credentials
 from bot.apple.dep.client import DepClient, DepService, Patience
+from bot.backend.port import Session
 from tests.fakes.clock import FakeClock
 from tests.fakes.scripted_http import Asked, Fault, Reply, ScriptedHttp, json_reply, word_reply
+from tests.fakes.sessions import FakeSessions
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 CREDENTIALS = Credentials("CK_1", SecretStr("CS_planted"), SecretStr("AT_planted"), SecretStr("AS_planted"))
@@ -67,14 +69,14 @@ def plain_http() -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def client(apple: Apple, clock: FakeClock) -> AsyncIterator[DepClient[KeptSession]]:
+async def client(apple: Apple, clock: FakeClock) -> AsyncIterator[DepClient[Session]]:
     patience = Patience(connect_s=2, read_s=0.2, exchange_s=2)
     async with plain_http() as http:
         service = DepService(http, base_url=apple.http.url, clock=clock, patience=patience)
-        yield DepClient(service, credentials=CREDENTIALS, sessions=MemorySessions())
+        yield DepClient(service, credentials=CREDENTIALS, sessions=FakeSessions())
 
 
-Client = DepClient[KeptSession]
+Client = DepClient[Session]
 
 
 async def test_every_call_names_the_product_and_the_protocol_version(client: Client, apple: Apple) -> None:
@@ -295,7 +297,7 @@ async def test_what_does_not_pass_ends_as_a_named_error(
     patience = Patience(read_s=0.05, tries=4)
     async with plain_http() as http:
         service = DepService(http, base_url=apple.http.url, clock=clock, patience=patience)
-        client = DepClient(service, credentials=CREDENTIALS, sessions=MemorySessions())
+        client = DepClient(service, credentials=CREDENTIALS, sessions=FakeSessions())
         with pytest.raises(errors.DepFailure) as failure:
             await client.account()
     assert type(failure.value) is expected
@@ -314,7 +316,7 @@ async def test_a_login_that_fails_for_a_moment_is_tried_again(client: Client, ap
 
 async def test_a_server_that_is_not_there_is_unreachable(clock: FakeClock) -> None:
     service = DepService.open(base_url="http://127.0.0.1:9", clock=clock)
-    client = DepClient(service, credentials=CREDENTIALS, sessions=MemorySessions())
+    client = DepClient(service, credentials=CREDENTIALS, sessions=FakeSessions())
     with pytest.raises(errors.Unreachable, match="no connection"):
         await client.account()
     await service.aclose()
@@ -451,6 +453,6 @@ async def test_nothing_secret_shows_in_a_failure(clock: FakeClock) -> None:
     async with httpx.AsyncClient(transport=httpx.MockTransport(refuse)) as http:
         service = DepService(http, base_url="http://apple.test", clock=clock)
         with pytest.raises(errors.Unreachable) as failure:
-            await DepClient(service, credentials=CREDENTIALS, sessions=MemorySessions()).account()
+            await DepClient(service, credentials=CREDENTIALS, sessions=FakeSessions()).account()
     assert "planted" not in f"{failure.value!r} {failure.value} {CREDENTIALS!r}"
     assert "oauth" not in str(failure.value)

@@ -1,6 +1,5 @@
 """Who we are to the enrollment service: OAuth 1.0a credentials, and the session they open."""
 
-import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable
@@ -95,39 +94,3 @@ class Sessions(Protocol[S]):
     async def rotate(self, used: S, value: SecretStr) -> S:
         """Store a session that came along with an answer to `used`; never replaces a newer one."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class KeptSession:
-    value: SecretStr
-    version: int
-
-
-class MemorySessions:
-    """Keeps one session in this process: for a token that is tried before it is stored."""
-
-    def __init__(self) -> None:
-        self._session: KeptSession | None = None
-        self._lock = asyncio.Lock()
-
-    async def current(self) -> KeptSession | None:
-        return self._session
-
-    async def renew(self, used: KeptSession | None, login: Callable[[], Awaitable[SecretStr]]) -> KeptSession:
-        async with self._lock:
-            stored = self._session
-            if stored is not None and stored != used:
-                return stored
-            return self._store(await login())
-
-    async def rotate(self, used: KeptSession, value: SecretStr) -> KeptSession:
-        async with self._lock:
-            stored = self._session
-            if stored is not None and stored != used:
-                return stored
-            return self._store(value)
-
-    def _store(self, value: SecretStr) -> KeptSession:
-        version = 1 if self._session is None else self._session.version + 1
-        self._session = KeptSession(value, version)
-        return self._session

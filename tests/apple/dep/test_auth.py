@@ -1,9 +1,8 @@
-import asyncio
 from datetime import UTC, datetime
 
 from pydantic import SecretStr
 
-from bot.apple.dep.auth import Credentials, MemorySessions, authorization
+from bot.apple.dep.auth import Credentials, authorization
 
 # A vector worked out by hand and by oauthlib: base string and key as RFC 5849 has them.
 CREDENTIALS = Credentials(
@@ -47,30 +46,3 @@ def test_every_login_has_a_nonce_of_its_own() -> None:
 def test_credentials_come_back_from_their_sealed_text() -> None:
     assert Credentials.unsealed(CREDENTIALS.sealed()) == CREDENTIALS
     assert "837c" not in f"{CREDENTIALS!r} {CREDENTIALS.sealed()!r}"
-
-
-async def test_only_the_first_of_many_who_used_a_session_renews_it() -> None:
-    sessions = MemorySessions()
-    logins: list[int] = []
-
-    async def login() -> SecretStr:
-        logins.append(1)
-        await asyncio.sleep(0)
-        return SecretStr(f"session-{len(logins)}")
-
-    renewed = await asyncio.gather(*(sessions.renew(None, login) for _ in range(5)))
-    assert {session.value.get_secret_value() for session in renewed} == {"session-1"}
-    again = await sessions.renew(renewed[0], login)
-    assert (again.value.get_secret_value(), again.version) == ("session-2", 2)
-
-
-async def test_an_answer_to_an_older_session_does_not_replace_a_newer_one() -> None:
-    sessions = MemorySessions()
-
-    async def login() -> SecretStr:
-        return SecretStr("first")
-
-    first = await sessions.renew(None, login)
-    second = await sessions.rotate(first, SecretStr("second"))
-    assert await sessions.rotate(first, SecretStr("late")) == second
-    assert await sessions.current() == second

@@ -197,7 +197,7 @@ JSON = st.recursive(
 KEYS = st.sampled_from([*DEVICE, "response_status", "unknown"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.dictionaries(KEYS, JSON) | JSON, max_size=5))
 def test_every_device_of_any_page_is_read_or_listed(devices: list[object]) -> None:
     result = page(devices)
@@ -212,7 +212,7 @@ def outcome(reader: Callable[[bytes], object], body: bytes) -> str:
     return "read"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_answer_is_read_or_unreadable(body: bytes) -> None:
     readers = (
