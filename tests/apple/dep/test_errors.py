@@ -43,6 +43,37 @@ def test_terms_are_never_taken_for_an_ended_session() -> None:
         assert type(failure_of(Answer(403, {}, word), now=NOW)) is errors.TermsNotSigned
 
 
+@pytest.mark.parametrize("is_login", [True, False])
+@pytest.mark.parametrize(
+    "form", ["{}", '"{}"', " {}\r\n", '{{"code":"{}"}}', '{{"error":"{}"}}', "oauth_problem={}"]
+)
+@pytest.mark.parametrize(
+    ("status", "word", "expected"),
+    [
+        (403, "T_C_NOT_SIGNED", errors.TermsNotSigned),
+        (401, "T_C_NOT_SIGNED", errors.TermsNotSigned),
+        (403, "ACCESS_DENIED", errors.AccessDenied),
+        (403, "token_rejected", errors.TokenRejected),
+        (401, "signature_invalid", errors.TokenRejected),
+        (403, "EXPIRED_TOKEN", errors.TokenRejected),
+        (400, "EXPIRED_CURSOR", errors.CursorExpired),
+        (400, "INVALID_CURSOR", errors.CursorInvalid),
+        (400, "CURSOR_REQUIRED", errors.CursorRequired),
+        (400, "EXHAUSTED_CURSOR", errors.CursorExhausted),
+        (400, "THROTTLED", errors.Busy),
+        (400, "MALFORMED_REQUEST_BODY", errors.Refused),
+        (400, "USER_AGENT_INVALID", errors.Refused),
+        (400, "NOT_FOUND", errors.NotFound),
+    ],
+)
+def test_a_word_means_the_same_however_it_is_wrapped_and_wherever_it_comes_from(
+    status: int, word: str, expected: type[errors.DepFailure], form: str, is_login: bool
+) -> None:
+    failure = failure_of(Answer(status, {}, form.format(word).encode()), now=NOW, is_login=is_login)
+    assert type(failure) is expected
+    assert word in failure.word
+
+
 @given(
     st.integers(100, 599).filter(lambda status: status != 200),
     st.binary(max_size=400) | st.text(max_size=400).map(str.encode),
