@@ -1,0 +1,225 @@
+"""The screens that join rooms: status, help, tokens, and the Home tab."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from bot.home.rules import TokenRow, days, devices, headline, worst_first
+from bot.kit.actor import Role
+from bot.slack.blocks import (
+    Block,
+    Message,
+    View,
+    actions,
+    bold,
+    button,
+    code,
+    context,
+    divider,
+    escape,
+    fields,
+    header,
+    home,
+    local_time,
+    mention,
+    section,
+    text_of,
+)
+from bot.slack.router import Command
+from bot.tokens.facts import NextAction, TokenState, TokenView
+
+SYNC_NOW = "device.sync"
+SHOW_TOKEN = "home.token"
+ADD_TOKEN = "token.add"
+
+_BUTTONS = {
+    NextAction.GET_CERTIFICATE: "Get certificate",
+    NextAction.UPLOAD: "Upload server token",
+    NextAction.RENEW: "Renew token",
+    NextAction.CHECK_AGAIN: "Check again",
+}
+_SHOWN_TOKENS = 12
+_HELP_LINES = 12
+
+
+def status(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime) -> Message:
+    """Health at a glance: one line, then the tokens, the worst first."""
+    blocks = [section(f"*{escape(headline(rows))}*")]
+    for row in worst_first(rows)[:_SHOWN_TOKENS]:
+        blocks += _token_lines(row, role=role, now=now)
+    if len(rows) > _SHOWN_TOKENS:
+        blocks.append(context(f"and {len(rows) - _SHOWN_TOKENS} more: {code(f'{slash} token list')}"))
+    if not rows:
+        blocks += _beginning(role, slash)
+    blocks.append(context(f"{code(f'{slash} help')} shows what you can do."))
+    return Message(text_of(blocks), blocks)
+
+
+def token_list(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime) -> Message:
+    """All tokens, one line each, the worst first."""
+    if not rows:
+        return status(rows, role=role, slash=slash, now=now)
+    blocks: list[Block] = [section(f"*{len(rows)} enrollment {'token' if len(rows) == 1 else 'tokens'}*")]
+    for row in worst_first(rows):
+        text = f"{bold(row.token.name)} · {_state(row.token)}\n{_devices_line(row, now)}"
+        show = button("Show", action_id=SHOW_TOKEN, value=row.token.id)
+        blocks.append(section(text, accessory=show))
+    return Message(text_of(blocks), blocks)
+
+
+def token_card(row: TokenRow, *, role: Role, now: datetime) -> Message:
+    """Everything about one token that may be shown, and what to do next."""
+    token = row.token
+    title = section(f"{bold(f'Token {token.name}')} · {_state(token)}")
+    blocks: list[Block] = [title, fields(*_facts(row, now))]
+    if token.next_step:
+        blocks.append(section(f"Next: {token.next_step.text}"))
+    buttons = _token_buttons(row, role)
+    if buttons:
+        blocks.append(actions(*buttons))
+    blocks.append(context(*_small_print(token, now)))
+    return Message(text_of(blocks), blocks)
+
+
+def help_overview(commands: Sequence[Command], *, slash: str) -> Message:
+    """What the caller may do: one line a command, by noun."""
+    blocks: list[Block] = [section("*What you can do here*")]
+    lines = [f"{code(command.usage)}\n{escape(command.summary)}" for command in commands]
+    blocks += [section("\n".join(chunk)) for chunk in _chunks(lines, _HELP_LINES)]
+    blocks.append(
+        context(
+            f"{code(f'{slash} help token')} shows one noun. Options may stand anywhere; quote what has "
+            "spaces; separate serial numbers as you like."
+        )
+    )
+    return Message(text_of(blocks), blocks)
+
+
+def help_topic(commands: Sequence[Command]) -> Message:
+    """The commands of one noun, with the role that each needs."""
+    texts = [f"{code(c.usage)}\n{escape(c.summary)} _Needs the role {c.role.word}._" for c in commands]
+    blocks = [section(text) for text in texts]
+    return Message(text_of(blocks), blocks)
+
+
+def home_tab(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime) -> View:
+    """The Home tab: one status line, then the tokens, the worst first."""
+    if role < Role.VIEWER:
+        return home(section("*You have no role here yet.* An admin of this bot can grant you one."))
+    blocks: list[Block] = [header(headline(rows)), context(f"As of {local_time(now, now)}")]
+    for row in worst_first(rows)[:_SHOWN_TOKENS]:
+        blocks += [divider(), *_token_lines(row, role=role, now=now)]
+    if not rows:
+        blocks += _beginning(role, slash)
+    if role >= Role.ADMIN and rows:
+        blocks += [divider(), actions(button("Add token", action_id=ADD_TOKEN))]
+    return home(*blocks)
+
+
+def _token_lines(row: TokenRow, *, role: Role, now: datetime) -> list[Block]:
+    token = row.token
+    where = " · ".join(escape(part) for part in (token.org_name, _server(token)) if part)
+    text = f"{bold(token.name)} · {_state(token)}"
+    lines = [text, _devices_line(row, now)] + ([where] if where else [])
+    buttons = _token_buttons(row, role)
+    blocks: list[Block] = [section("\n".join(lines))]
+    if buttons:
+        blocks.append(actions(*buttons))
+    return blocks
+
+
+def _token_buttons(row: TokenRow, role: Role) -> list[Block]:
+    token = row.token
+    buttons = []
+    if token.state.can_sync and role >= Role.OPERATOR:
+        buttons.append(button("Sync now", action_id=SYNC_NOW, value=token.id))
+    steps = token.next_step.actions if token.next_step else ()
+    if role >= Role.ADMIN:
+        buttons += [button(_BUTTONS[step], action_id=step.value, value=token.id) for step in steps]
+        if token.has_token and NextAction.RENEW not in steps:
+            buttons.append(button("Renew token", action_id=NextAction.RENEW.value, value=token.id))
+    return buttons
+
+
+def _beginning(role: Role, slash: str) -> list[Block]:
+    if role < Role.ADMIN:
+        return [section("An admin of this bot adds the first one.")]
+    text = f"Next: add the first one with {code(f'{slash} token add NAME')}, about 10 minutes."
+    return [section(text), actions(button("Add token", action_id=ADD_TOKEN, style="primary"))]
+
+
+def _state(token: TokenView) -> str:
+    if token.days_left is None or token.state in (TokenState.AWAITING, TokenState.EXPIRED):
+        return token.state.value
+    return f"{token.state.value}, {days(token.days_left)} left"
+
+
+def _devices_line(row: TokenRow, now: datetime) -> str:
+    if not row.token.has_token:
+        return "no server token uploaded yet"
+    waiting = row.counts.without_profile
+    without = f", {waiting:,} without a profile" if waiting else ""
+    return f"{devices(row.counts.present)}{without} · {_sync_line(row, now)}"
+
+
+def _sync_line(row: TokenRow, now: datetime) -> str:
+    syncs = row.syncs
+    if syncs.running:
+        return f"syncing, {syncs.running.received:,} read so far"
+    last = f"last sync {local_time(syncs.last_ok_at, now)}" if syncs.last_ok_at else "not synced yet"
+    if syncs.failures:
+        times = "once" if syncs.failures == 1 else f"{syncs.failures} times"
+        why = f": {escape(syncs.last.error)}" if syncs.last and syncs.last.error else ""
+        return f"{last}, failed {times} since{why}"
+    return last
+
+
+def _facts(row: TokenRow, now: datetime) -> list[str]:
+    token = row.token
+    facts = [
+        ("Organisation", escape(f"{token.org_name} ({token.org_id})") if token.org_name else None),
+        ("MDM server in ABM", escape(token.server_name) if token.server_name else None),
+        ("Expires", local_time(token.expires_at) if token.expires_at else None),
+        ("Made by", escape(token.made_by) if token.made_by else None),
+        ("Devices", _devices_line(row, now) if token.has_token else None),
+        ("MDM server URL", escape(token.mdm_url) if token.mdm_url else "not set"),
+        ("Scope tags", escape(", ".join(sorted(token.tags))) if token.tags else "none"),
+        ("Channel", f"<#{escape(token.channel)}>" if token.channel else "the bot's"),
+        ("Owner", _owner(token.owner) if token.owner else "nobody"),
+        ("Warnings", escape(", ".join(str(day) for day in token.warn_days)) + " days before"),
+    ]
+    return [f"*{name}*\n{value}" for name, value in facts if value]
+
+
+def _small_print(token: TokenView, now: datetime) -> list[str]:
+    parts = [f"Added by {_person(token.added_by)} {local_time(token.added_at, now)}"]
+    if token.installed_at and token.installed_by:
+        parts.append(
+            f"Server token uploaded by {_person(token.installed_by)} {local_time(token.installed_at, now)}"
+        )
+    if token.certificate_fingerprint:
+        parts.append(f"Certificate {code(token.certificate_fingerprint[:16])}")
+    if token.staged_fingerprint:
+        parts.append(
+            f"New certificate {code(token.staged_fingerprint[:16])}, waiting for a token made for it"
+        )
+    if token.asked_at:
+        parts.append(f"As of {local_time(token.asked_at, now)}")
+    return parts
+
+
+def _server(token: TokenView) -> str | None:
+    return f"MDM server in ABM: {token.server_name}" if token.server_name else None
+
+
+def _owner(owner: str) -> str:
+    return f"<!subteam^{escape(owner)}>" if owner.startswith("S") else mention(owner)
+
+
+def _person(who: str) -> str:
+    """Name a Slack user; somebody at the command line has an operating system's user name."""
+    is_slack_user = who[:1] in ("U", "W") and who.isalnum() and who.isupper()
+    return mention(who) if is_slack_user else escape(who)
+
+
+def _chunks(lines: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (lines[start : start + size] for start in range(0, len(lines), size))

@@ -1,0 +1,88 @@
+"""`status`, `help`, `token list`, `token show` and the Home tab: parse, call the service, render."""
+
+from bot.home import blocks
+from bot.home.service import HomeService
+from bot.kit.actor import Role
+from bot.kit.clock import Clock
+from bot.slack.call import Call
+from bot.slack.commands import Spec
+from bot.slack.router import Router
+
+
+def register(router: Router, service: HomeService, *, clock: Clock) -> None:
+    """Register the screens that join rooms."""
+    screens = _Screens(router, service, clock)
+    viewer = Role.VIEWER
+    router.command(
+        "status", role=viewer, usage="status", summary="Health at a glance.", handler=screens.status
+    )
+    router.command(
+        "help",
+        role=Role.NONE,
+        usage="help [COMMAND]",
+        summary="What you can do here.",
+        spec=Spec(rest="COMMAND"),
+        handler=screens.help,
+    )
+    router.command(
+        "token list",
+        role=viewer,
+        usage="token list",
+        summary="All tokens: state, days left, devices, last sync.",
+        handler=screens.token_list,
+    )
+    router.command(
+        "token show",
+        role=viewer,
+        usage="token show NAME",
+        summary="Everything about one token, and what to do next.",
+        spec=Spec(positionals=("NAME",)),
+        handler=screens.token_show,
+    )
+    router.action(blocks.SHOW_TOKEN, role=viewer, handler=screens.press_show)
+    router.event("app_home_opened", handler=screens.home_tab)
+
+
+class _Screens:
+    def __init__(self, router: Router, service: HomeService, clock: Clock) -> None:
+        self._router = router
+        self._service = service
+        self._clock = clock
+
+    async def status(self, call: Call) -> None:
+        rows = await self._service.overview(actor=call.actor)
+        role = call.actor.rights.highest
+        await call.answer(blocks.status(rows, role=role, slash=self._router.slash, now=self._clock.now()))
+
+    async def help(self, call: Call) -> None:
+        topic = " ".join(call.args.rest)
+        commands = self._router.help_for(call.actor.rights.highest, topic)
+        slash = self._router.slash
+        await call.answer(
+            blocks.help_topic(commands) if topic else blocks.help_overview(commands, slash=slash)
+        )
+
+    async def token_list(self, call: Call) -> None:
+        rows = await self._service.overview(actor=call.actor)
+        role = call.actor.rights.highest
+        await call.answer(blocks.token_list(rows, role=role, slash=self._router.slash, now=self._clock.now()))
+
+    async def token_show(self, call: Call) -> None:
+        row = await self._service.token(call.args.required("NAME"), actor=call.actor)
+        await call.answer(self._card(row, call))
+
+    async def press_show(self, call: Call) -> None:
+        row = await self._service.token_by_id(call.value, actor=call.actor)
+        await call.answer(self._card(row, call))
+
+    async def home_tab(self, call: Call) -> None:
+        if call.event.get("tab") not in (None, "home"):
+            return
+        role = call.actor.rights.highest
+        rows = await self._service.overview(actor=call.actor) if role >= Role.VIEWER else []
+        view = blocks.home_tab(rows, role=role, slash=self._router.slash, now=self._clock.now())
+        await call.publish_home(view)
+
+    def _card(self, row: blocks.TokenRow, call: Call) -> blocks.Message:
+        role = call.actor.rights.role_for(row.token.tags)
+        return blocks.token_card(row, role=role, now=self._clock.now())

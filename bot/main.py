@@ -1,0 +1,233 @@
+"""The composition root: settings -> database -> backend -> services -> screens -> jobs."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route
+
+from bot.audit.service import AuditService
+from bot.backend.apple import AppleBackend
+from bot.devices import jobs as device_jobs
+from bot.devices import slack as device_screens
+from bot.devices.service import DeviceService
+from bot.home import slack as home_screens
+from bot.home.service import HomeService
+from bot.kit import logs, migrations
+from bot.kit.actor import Rights, Role
+from bot.kit.background import Background
+from bot.kit.clock import Clock, SystemClock
+from bot.kit.db import Database
+from bot.kit.errors import EnrollbotError
+from bot.kit.jobs import Jobs
+from bot.kit.leases import Leases
+from bot.kit.once import claim_once
+from bot.kit.secrets import Keyring, check_keys
+from bot.kit.web import web_app
+from bot.migrations import FOLDER
+from bot.settings import Settings
+from bot.slack.app import AppConfig, Slack, SlackApp
+from bot.slack.router import Router
+from bot.tokens import jobs as token_jobs
+from bot.tokens import slack as token_screens
+from bot.tokens.service import TokenService
+
+log = logs.get_logger(__name__)
+
+#: SIGTERM to the end, in seconds: requests under way, then work that parks itself.
+_FINISH_REQUESTS_S = 5
+_PARK_WORK_S = 12
+
+
+class PortTaken(EnrollbotError):
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(
+            f"Port {port} on {host} is in use.",
+            next_step="Set ENROLLBOT_PORT to a free one, or stop what uses it.",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything below the screens, wired to one database."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    leases: Leases
+    background: Background
+    audit: AuditService
+    tokens: TokenService
+    devices: DeviceService
+
+
+@contextlib.asynccontextmanager
+async def services(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[Services]:
+    """Open the database, bring it up to date, prove the keys, and wire the services.
+
+    Raises an EnrollbotError that says how to mend what is wrong.
+    """
+    clock = clock or SystemClock()
+    keyring = Keyring.from_text(settings.encryption_keys)
+    url = settings.database_url.get_secret_value()
+    await asyncio.to_thread(migrations.upgrade, url, FOLDER)
+    db = Database.open(url)
+    try:
+        await check_keys(db, keyring)
+        async with AppleBackend.open(settings.dep_url, clock=clock, steps_file=settings.abm_steps) as backend:
+            yield _wire(settings, clock, db=db, keyring=keyring, backend=backend)
+    finally:
+        await db.close()
+
+
+def _wire(
+    settings: Settings, clock: Clock, db: Database, keyring: Keyring, backend: AppleBackend
+) -> Services:
+    background = Background()
+    leases = Leases(db, clock)
+    audit = AuditService(db, keyring, clock)
+    tokens = TokenService(
+        db=db, clock=clock, keyring=keyring, audit=audit, backend=backend, settings=settings
+    )
+    devices = DeviceService(
+        db=db,
+        clock=clock,
+        leases=leases,
+        audit=audit,
+        tokens=tokens,
+        settings=settings,
+    )
+    return Services(settings, clock, db, leases, background, audit, tokens, devices)
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """The whole bot, not yet started: what it listens on, what it does by itself."""
+
+    services: Services
+    slack: Slack
+    app: SlackApp
+    jobs: Jobs
+    web: Starlette
+
+
+def assemble(wired: Services) -> Bot:
+    """Put screens and jobs on the services. Raises `SettingsWrong` without Slack's credentials."""
+    settings = wired.settings
+    settings.require_slack()
+    slack = Slack.connect(
+        settings.slack_bot_token or SecretStr(""), api_url=settings.slack_api_url, clock=wired.clock
+    )
+    app = _app(wired, slack)
+    jobs = Jobs(wired.db, wired.clock, wired.background)
+    token_jobs.register(jobs, wired.tokens)
+    device_jobs.register(
+        jobs, wired.devices, poster=slack.poster, background=wired.background, settings=settings
+    )
+    return Bot(wired, slack, app, jobs, _web(wired, slack, app))
+
+
+async def run(settings: Settings) -> None:
+    """Run the bot until SIGTERM or SIGINT."""
+    settings.require_slack()
+    with _listening_socket(settings) as listener:
+        async with services(settings) as wired:
+            await wired.leases.forget_dead_holders()
+            await _serve(assemble(wired), listener)
+
+
+async def _serve(bot: Bot, listener: socket.socket) -> None:
+    server = _Server(
+        uvicorn.Config(
+            bot.web,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_FINISH_REQUESTS_S,
+        )
+    )
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    serving = asyncio.create_task(server.serve(sockets=[listener]), name="web")
+    try:
+        await bot.app.connect_socket()
+        bot.jobs.start()
+        log.info("ready", port=listener.getsockname()[1], socket_mode=bot.services.settings.uses_socket_mode)
+        told = asyncio.create_task(stopping.wait())
+        await asyncio.wait({serving, told}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+    finally:
+        log.info("stopping")
+        bot.jobs.stop()
+        await bot.app.stop()
+        server.should_exit = True
+        await serving
+        await bot.services.background.drain(_PARK_WORK_S)
+        await bot.slack.close()
+
+
+def _app(wired: Services, slack: Slack) -> SlackApp:
+    settings = wired.settings
+    router = Router(slash=settings.command)
+    home = HomeService(tokens=wired.tokens, devices=wired.devices)
+    home_screens.register(router, home, clock=wired.clock)
+    token_screens.register(router, wired.tokens, poster=slack.poster, channel=settings.channel)
+    device_screens.register(router, wired.devices, clock=wired.clock)
+
+    async def granted_to(user_id: str) -> Rights:
+        return Rights.of(Role.ADMIN if user_id in settings.admins else settings.default_role)
+
+    async def claim(key: str) -> bool:
+        async with wired.db.begin() as session:
+            return await claim_once(session, key, wired.clock.now())
+
+    config = AppConfig(
+        signing_secret=settings.slack_signing_secret,
+        app_token=settings.slack_app_token,
+        granters=tuple(settings.admins),
+    )
+    return SlackApp(
+        config,
+        slack=slack,
+        router=router,
+        background=wired.background,
+        clock=wired.clock,
+        granted_to=granted_to,
+        claim=claim,
+    )
+
+
+def _web(wired: Services, slack: Slack, app: SlackApp) -> Starlette:
+    settings = wired.settings
+    routes: list[BaseRoute] = []
+    if not settings.uses_socket_mode:
+        routes.append(Route("/slack/events", app.edge()))
+    return web_app(
+        routes,
+        checks={"database": wired.db.check, "slack": slack.check},
+        registry=CollectorRegistry(),
+        admin_token=settings.admin_token,
+    )
+
+
+class _Server(uvicorn.Server):
+    """A web server that leaves the signals to us: work has to be parked before the process ends."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listening_socket(settings: Settings) -> socket.socket:
+    try:
+        return socket.create_server((settings.host, settings.port))
+    except OSError:
+        raise PortTaken(settings.host, settings.port) from None

@@ -1,0 +1,285 @@
+"""Start the sandbox: the stand-ins in this process, the unmodified bot in one of its own."""
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from bot.kit.clock import Clock, SystemClock
+from bot.kit.errors import EnrollbotError
+from bot.kit.secrets import generate_key
+from bot.sandbox.apple.stand_in import AppleStandIn
+from bot.sandbox.seed import READY, ImportFiles, seed
+from bot.sandbox.serving import serving
+from bot.sandbox.slack import people
+from bot.sandbox.slack.standin import SlackStandIn
+
+SLASH = "/enroll"
+_READY_WITHIN_S = 60
+_STOP_WITHIN_S = 20
+#: What the page offers while typing. The bot's own `help` has the details.
+_USAGE_HINT = "status | token | sync | device | help"
+_DESCRIPTION = "Apple device enrollment"
+#: Made by the sandbox in its folder; `--fresh` deletes it and looks at nothing else.
+_MARK = "sandbox.json"
+
+
+class PortTaken(EnrollbotError):
+    def __init__(self, port: int) -> None:
+        super().__init__(
+            f"Port {port} is in use, perhaps by another sandbox.",
+            next_step=f"Stop that, or choose another: make run PORT={port + 1}",
+        )
+
+
+class BotFailed(EnrollbotError):
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The bot inside the sandbox {what}.", next_step="Its own words are above.")
+
+
+class NotASandbox(EnrollbotError):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"{folder} holds something else than a sandbox, so it is left alone.",
+            next_step="Name another folder in ENROLLBOT_SANDBOX_FOLDER.",
+        )
+
+
+def default_folder() -> Path:
+    """Return where the sandbox keeps its state: never in the working tree."""
+    if named := os.environ.get("ENROLLBOT_SANDBOX_FOLDER"):
+        return Path(named)
+    state = os.environ.get("XDG_STATE_HOME")
+    return (Path(state) if state else Path.home() / ".local" / "state") / "enrollbot" / "sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A sandbox that runs. `url` is the page, `environment` what the bot was started with."""
+
+    url: str
+    abm_url: str
+    apple: AppleStandIn
+    slack: SlackStandIn
+    environment: Mapping[str, str]
+    bot: "BotProcess"
+
+
+async def run(*, port: int, devices: int, fresh: bool) -> None:
+    """Run the sandbox until it is interrupted."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    print("Starting the sandbox.", flush=True)
+    async with sandbox(port=port, devices=devices, fresh=fresh) as box:
+        print(f"\n  The sandbox is ready:  {box.url}", flush=True)
+        print(f"  Apple Business Manager: {box.abm_url}", flush=True)
+        print("\nOpen the first address, type /enroll, and stop with Ctrl+C.", flush=True)
+        ended = asyncio.create_task(box.bot.ended())
+        told = asyncio.create_task(stopping.wait())
+        await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if ended.done() and not stopping.is_set():
+            raise BotFailed("has ended")
+        ended.cancel()
+    print("Stopped. What you did is kept for the next time.", flush=True)
+
+
+@contextlib.asynccontextmanager
+async def sandbox(
+    *,
+    port: int = 0,
+    devices: int = 3000,
+    fresh: bool = False,
+    folder: Path | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Sandbox]:
+    """Run a sandbox for the length of the block; port 0 is a free one."""
+    clock = clock or SystemClock()
+    place = folder or default_folder()
+    key = _prepare(place, fresh=fresh)
+    async with contextlib.AsyncExitStack() as stack:
+        apple = AppleStandIn(clock, folder=place / "apple")
+        stack.callback(apple.close)
+        files = await asyncio.to_thread(seed, apple, devices=devices, folder=place)
+        apple_url = await stack.enter_async_context(serving(apple.app))
+        bot_port = _free_port()
+        slack = SlackStandIn(
+            clock,
+            folder=place / "slack",
+            bot_url=f"http://127.0.0.1:{bot_port}/slack/events",
+            slash_command=SLASH,
+            commands=[
+                {"command": SLASH, "usage_hint": _USAGE_HINT, "description": _DESCRIPTION, "usages": []}
+            ],
+            links={"abm_url": f"{apple_url}/abm"},
+        )
+        page_url = await stack.enter_async_context(_page(slack, port))
+        slack.base_url = page_url
+        stack.push_async_callback(slack.close)
+        environment = _environment(place, slack, apple_url=apple_url, bot_port=bot_port, key=key)
+        bot = await stack.enter_async_context(_bot(environment, files, bot_port))
+        _remember(place, seeded=True)
+        yield Sandbox(page_url, f"{apple_url}/abm", apple, slack, environment, bot)
+
+
+def _prepare(folder: Path, *, fresh: bool) -> str:
+    """Make the folder, emptied if `fresh` or never filled to the end, and return its encryption key."""
+    mark = folder / _MARK
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise NotASandbox(folder)
+    if mark.exists() and (fresh or not json.loads(mark.read_text())["seeded"]):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not mark.exists():
+        mark.touch(mode=0o600)
+        _remember(folder, encryption_key=generate_key(), seeded=False)
+    key: str = json.loads(mark.read_text())["encryption_key"]
+    return key
+
+
+def _remember(folder: Path, **facts: object) -> None:
+    mark = folder / _MARK
+    known = json.loads(mark.read_text() or "{}")
+    mark.write_text(json.dumps(known | facts))
+
+
+def _environment(
+    folder: Path, slack: SlackStandIn, *, apple_url: str, bot_port: int, key: str
+) -> dict[str, str]:
+    """Return what makes the bot talk to the stand-ins: base addresses and credentials, nothing else."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ENROLLBOT_", "SLACK_"))
+    }
+    return inherited | {
+        "SLACK_BOT_TOKEN": slack.bot_token,
+        "SLACK_SIGNING_SECRET": slack.signing_secret,
+        "ENROLLBOT_SLACK_API_URL": slack.api_url,
+        "ENROLLBOT_DEP_URL": apple_url,
+        "ENROLLBOT_DATABASE_URL": f"sqlite:///{folder / 'enrollbot.db'}",
+        "ENROLLBOT_ENCRYPTION_KEYS": key,
+        "ENROLLBOT_ADMINS": people.ANA,
+        # Everyone else; Cleo is a guest in this workspace, whom the bot lets see and nothing more.
+        "ENROLLBOT_DEFAULT_ROLE": "operator",
+        "ENROLLBOT_CHANNEL": people.ENROLLMENT_CHANNEL,
+        "ENROLLBOT_APPROVAL_CHANNEL": people.APPROVAL_CHANNEL,
+        "ENROLLBOT_COMMAND": SLASH,
+        "ENROLLBOT_HOST": "127.0.0.1",
+        "ENROLLBOT_PORT": str(bot_port),
+        "ENROLLBOT_LOG_FORMAT": "console",
+    }
+
+
+class BotProcess:
+    """The bot, as its own process: `enrollbot run` and nothing else."""
+
+    def __init__(self, environment: Mapping[str, str], port: int) -> None:
+        self._environment = dict(environment)
+        self._url = f"http://127.0.0.1:{port}"
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise BotFailed("does not run")
+        return self._process.pid
+
+    async def command(self, *arguments: str) -> None:
+        """Run another enrollbot command with the same settings. Raises `BotFailed`."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", *arguments, env=self._environment, stdout=asyncio.subprocess.DEVNULL
+        )
+        if await process.wait() != 0:
+            raise BotFailed(f"could not do `enrollbot {arguments[0]}`")
+
+    async def start(self) -> None:
+        """Start the bot and wait until it says that it is ready. Raises `BotFailed`."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", "run", env=self._environment
+        )
+        try:
+            async with asyncio.timeout(_READY_WITHIN_S), httpx.AsyncClient(timeout=5) as client:
+                while not await self._is_ready(client):  # noqa: ASYNC110 - another process sets no event
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            await self.stop()
+            raise BotFailed("is not ready after a minute") from None
+
+    async def stop(self) -> None:
+        """Stop the bot as an operating system would: SIGTERM, and later SIGKILL."""
+        if self._process is None or self._process.returncode is not None:
+            return
+        self._process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_WITHIN_S):
+                await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+
+    async def kill(self) -> None:
+        """End the bot at once, as a crash would."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def ended(self) -> None:
+        """Wait until the process ends by itself."""
+        if self._process is not None:
+            await self._process.wait()
+
+    async def _is_ready(self, client: httpx.AsyncClient) -> bool:
+        if self._process is None or self._process.returncode is not None:
+            raise BotFailed("did not start")
+        try:
+            return (await client.get(f"{self._url}/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@contextlib.asynccontextmanager
+async def _bot(
+    environment: Mapping[str, str], files: ImportFiles | None, port: int
+) -> AsyncIterator[BotProcess]:
+    bot = BotProcess(environment, port)
+    if files:
+        names = ("--key", str(files.key), "--cert", str(files.certificate), "--token", str(files.token))
+        await bot.command("token", "import", READY, *names, "--mdm-url", "https://mdm.example.com/enroll")
+        for path in (files.key, files.certificate, files.token):
+            path.unlink()
+    try:
+        await bot.start()
+        yield bot
+    finally:
+        await bot.stop()
+
+
+@contextlib.asynccontextmanager
+async def _page(slack: SlackStandIn, port: int) -> AsyncIterator[str]:
+    try:
+        async with serving(slack.app, port=port) as url:
+            yield url
+    except OSError as error:
+        if port and _is_taken(port):
+            raise PortTaken(port) from error
+        raise
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
