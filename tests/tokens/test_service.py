@@ -21,6 +21,7 @@ from bot.kit.actor import NotAllowed
 from bot.kit.db import Table
 from bot.kit.errors import EnrollbotError
 from bot.kit.secrets import Keyring, SecretUnreadable
+from bot.settings import Settings
 from bot.tokens.errors import (
     AgreementMissing,
     AppleIdWrong,
@@ -481,7 +482,7 @@ async def test_a_renewal_does_not_open_when_the_key_pair_cannot_be_read(room: Ro
         keyring=Keyring([b"x" * 32]),
         audit=room.audit,
         backend=room.backend,
-        settings=room.tokens._settings,
+        settings=Settings(),
     )
     with pytest.raises(SecretsUnreadable) as refused:
         await other.open_renewal(token.id, actor=ANA)

@@ -1,0 +1,169 @@
+"""Asking the service about tokens in use, and noting what it answers."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from bot.backend.port import (
+    Account,
+    BackendError,
+    Connection,
+    EnrollmentBackend,
+    TermsNotSigned,
+    TokenRejected,
+)
+from bot.kit.logs import get_logger
+from bot.tokens import rules, store
+from bot.tokens.books import Books
+from bot.tokens.errors import (
+    TokenAwaited,
+    TokenGone,
+)
+from bot.tokens.facts import (
+    ServiceAnswer,
+)
+from bot.tokens.models import (
+    Token,
+    WishKind,
+    WishReason,
+)
+from bot.tokens.sessions import DatabaseSessions, SessionVault
+
+log = get_logger(__name__)
+
+
+class Asking:
+    """Connects with stored tokens and keeps what the service says of them."""
+
+    def __init__(self, books: Books, backend: EnrollmentBackend) -> None:
+        self._books = books
+        self._backend = backend
+        self.vault = SessionVault(db=books.db, clock=books.clock, keyring=books.keyring)
+
+    async def connection(self, token_id: str) -> Connection:
+        """Return the service as seen with a token. Raises `TokenGone`, `TokenAwaited`."""
+        async with self._books.db.read() as session:
+            token = await store.live_token(session, token_id)
+            sealed = await store.credentials(session, token_id)
+        if token is None:
+            raise TokenGone
+        if sealed is None:
+            raise TokenAwaited(token.name)
+        opened = self._books.keyring.decrypt(sealed, table="token_secret", column="credentials", row=token_id)
+        return self._backend.connect(opened, DatabaseSessions(self.vault, token_id))
+
+    async def ask(self, token: Token) -> ServiceAnswer:
+        """Ask about the token in use and note the answer."""
+        began, service = self._books.clock.now(), self._books.texts.service
+        try:
+            account = await (await self.connection(token.id)).account()
+        except TermsNotSigned as error:
+            await self.record_refusal(token.id, error, asked_at=began)
+            sentence = f"{service} accepts the token; new terms of {token.org_name} are still to be accepted."
+            return ServiceAnswer(accepted=True, terms_open=True, sentence=sentence, at=began)
+        except TokenRejected as error:
+            await self.record_refusal(token.id, error, asked_at=began)
+            sentence = f"{service} no longer accepts the current token."
+            return ServiceAnswer(accepted=False, terms_open=False, sentence=sentence, at=began)
+        except BackendError as error:
+            await self.record_refusal(token.id, error, asked_at=began)
+            return ServiceAnswer(accepted=None, terms_open=False, sentence=error.message, at=began)
+        await self.record_account(token.id, account, asked_at=began)
+        sentence = f"{service} still accepts the current token."
+        return ServiceAnswer(accepted=True, terms_open=False, sentence=sentence, at=began)
+
+    async def ask_due(self) -> int:
+        """Ask the service about every token not asked for an hour, or refused once. Returns how many."""
+        async with self._books.db.read() as session:
+            due = await store.due_for_account(
+                session,
+                self._books.clock.now(),
+                every=rules.ACCOUNT_EVERY,
+                doubt_after=rules.REJECTION_COUNTS_AFTER,
+            )
+            tokens = [token for token in [await store.live_token(session, each) for each in due] if token]
+        for token in tokens:
+            answer = await self.ask(token)
+            log.info("account asked", token=token.name, accepted=answer.accepted, terms=answer.terms_open)
+        return len(tokens)
+
+    async def record_refusal(
+        self, token_id: str, error: BackendError, *, asked_at: datetime | None = None
+    ) -> None:
+        """Note that the service refused a token or wants terms signed; anything else says nothing of it.
+
+        `asked_at` is when the asking began: a refusal of a token that was replaced since is dropped.
+        """
+        async with self._books.db.begin() as session:
+            token = await store.live_token(session, token_id)
+            if token is None or _was_replaced(token, asked_at):
+                return
+            now = self._books.clock.now()
+            values: dict[str, Any]
+            if isinstance(error, TermsNotSigned):
+                # Terms are judged after the token: it is good.
+                values = {**all_well(now), "terms_since": token.terms_since or now}
+            elif isinstance(error, TokenRejected):
+                values = {
+                    "asked_at": now,
+                    "refused_first_at": token.refused_first_at or now,
+                    "refused_last_at": now,
+                    "refused_word": error.word[:200],
+                }
+            else:
+                values = {"asked_at": now}
+            await store.change_token(session, token_id, values)
+
+    async def record_success(self, token_id: str, *, asked_at: datetime | None = None) -> None:
+        """Note that the service accepted the token just now; terms and refusals are over."""
+        await self._note_well(token_id, {}, asked_at)
+
+    async def record_account(
+        self, token_id: str, account: Account, *, asked_at: datetime | None = None
+    ) -> None:
+        """Note what the service says about a token's server and organisation; terms and refusals are over."""
+        await self._note_well(token_id, account_values(account), asked_at)
+
+    async def _note_well(self, token_id: str, values: Mapping[str, Any], asked_at: datetime | None) -> None:
+        async with self._books.db.begin() as session:
+            token = await store.live_token(session, token_id)
+            if token is None or _was_replaced(token, asked_at):
+                return
+            had_terms = token.terms_since is not None
+            await store.change_token(session, token_id, {**values, **all_well(self._books.clock.now())})
+            if had_terms:
+                await self._books.wish_sync(
+                    session,
+                    token_id,
+                    kind=WishKind.DELTA,
+                    reason=WishReason.TERMS_ACCEPTED,
+                    asked_by="service",
+                    exempt=True,
+                    channel=token.channel,
+                )
+
+
+def account_values(account: Account) -> dict[str, Any]:
+    return {
+        "server_name": account.server_name,
+        "org_name": account.org_name,
+        "org_type": account.org_type,
+        "made_by": account.made_by,
+        "full_page_size": account.full_page_size,
+        "delta_page_size": account.delta_page_size,
+    }
+
+
+def all_well(now: datetime) -> dict[str, datetime | None]:
+    return {
+        "asked_at": now,
+        "last_ok_at": now,
+        "refused_first_at": None,
+        "refused_last_at": None,
+        "refused_word": None,
+        "terms_since": None,
+    }
+
+
+def _was_replaced(token: Token, asked_at: datetime | None) -> bool:
+    return asked_at is not None and token.installed_at is not None and token.installed_at > asked_at
