@@ -212,7 +212,11 @@ def _web(wired: Services, slack: Slack, app: SlackApp) -> Starlette:
         routes.append(Route("/slack/events", app.edge()))
     return web_app(
         routes,
-        checks={"database": wired.db.check, "slack": slack.check},
+        checks={
+            "database": wired.db.check,
+            "migrations": migrations.checker(wired.db, FOLDER),
+            "slack": slack.check,
+        },
         registry=CollectorRegistry(),
         admin_token=settings.admin_token,
     )

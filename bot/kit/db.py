@@ -11,7 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlmodel import SQLModel
 
@@ -45,6 +45,11 @@ class DatabaseUrlWrong(EnrollbotError):
             "ENROLLBOT_DATABASE_URL is not a database address.",
             next_step="Use sqlite:///path/to/enrollbot.db or postgresql://user:password@host/database.",
         )
+
+
+class DatabaseUnreachable(EnrollbotError):
+    def __init__(self) -> None:
+        super().__init__("The database does not answer.", next_step="Look whether its server runs.")
 
 
 class DatabaseFolderUnusable(EnrollbotError):
@@ -153,6 +158,14 @@ class Database:
             return None
         moment: datetime = (await session.execute(sa.select(sa.func.clock_timestamp()))).scalar_one()
         return moment
+
+    async def check(self) -> None:
+        """Raise `DatabaseUnreachable` unless the database answers."""
+        try:
+            async with self.read() as session:
+                await session.execute(sa.select(sa.literal(1)))
+        except (OSError, DBAPIError):
+            raise DatabaseUnreachable from None
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -1,6 +1,6 @@
 """Bring the database's tables up to date: under a lock, on a connection of their own."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL
 
-from bot.kit.db import database_url
+from bot.kit.db import Database, database_url
 from bot.kit.errors import EnrollbotError
 
 #: Any number will do, as long as every replica uses the same one.
@@ -63,15 +63,28 @@ def upgrade(url: str, folder: Path, *, allow_data_loss: bool = False) -> list[st
     return pending
 
 
-def current(url: str, folder: Path) -> tuple[str | None, str | None]:
-    """Return the revision that the database is at and the one that this version wants. Blocks."""
-    script = ScriptDirectory.from_config(_config(folder))
-    engine = _engine(database_url(url))
-    try:
-        with engine.connect() as connection:
-            return MigrationContext.configure(connection).get_current_revision(), script.get_current_head()
-    finally:
-        engine.dispose()
+class DatabaseNotMigrated(EnrollbotError):
+    def __init__(self, present: str | None, wanted: str | None) -> None:
+        super().__init__(
+            f"The database is at migration {present or 'none'}, this version wants {wanted}.",
+            next_step="Run `enrollbot db migrate`, or update this replica.",
+        )
+
+
+def checker(db: Database, folder: Path) -> Callable[[], Awaitable[None]]:
+    """Return a check that raises `DatabaseNotMigrated` unless the tables are this version's."""
+    wanted = ScriptDirectory.from_config(_config(folder)).get_current_head()
+
+    async def check() -> None:
+        async with db.read() as session:
+            connection = await session.connection()
+            present = await connection.run_sync(
+                lambda plain: MigrationContext.configure(plain).get_current_revision()
+            )
+        if present != wanted:
+            raise DatabaseNotMigrated(present, wanted)
+
+    return check
 
 
 def write_revision(url: str, folder: Path, message: str) -> None:
