@@ -22,7 +22,7 @@ _SERIAL = re.compile(r"[A-Z0-9]{1,32}\*?")
 _MOST_WORDS = 40
 
 
-class Test(StrEnum):
+class Key(StrEnum):
     """What one word of a query looks at."""
 
     TOKEN = "token"
@@ -42,7 +42,7 @@ class Test(StrEnum):
 class Condition:
     """One word. `value` is in lower case but for serials; `since` is there for dates."""
 
-    test: Test
+    test: Key
     value: str
     is_negated: bool = False
     since: datetime | None = None
@@ -55,7 +55,7 @@ class Query:
     text: str
     conditions: tuple[Condition, ...] = ()
 
-    def of(self, test: Test) -> list[Condition]:
+    def of(self, test: Key) -> list[Condition]:
         return [condition for condition in self.conditions if condition.test is test]
 
 
@@ -91,7 +91,7 @@ def _conditions(found: re.Match[str], now: datetime) -> Sequence[Condition]:
         raise UnknownKey(key, nearest=guess[0] if guess else None, known=KEYS)
     if not value.strip():
         raise QueryWrong(f"{key}: has no value.", next_step=f"Write one behind it, such as {_example(key)}.")
-    return [_keyed(Test(key), value.strip().lower(), now, is_negated=negated)]
+    return [_keyed(Key(key), value.strip().lower(), now, is_negated=negated)]
 
 
 def _serials(value: str, *, is_negated: bool, is_quoted: bool) -> Sequence[Condition]:
@@ -103,29 +103,29 @@ def _serials(value: str, *, is_negated: bool, is_quoted: bool) -> Sequence[Condi
                 f"“{serial[:40]}” is not the beginning of a serial number.",
                 next_step='Search models with model:"iPad Air".',
             )
-    return [Condition(Test.SERIAL, serial.rstrip("*"), is_negated) for serial in serials]
+    return [Condition(Key.SERIAL, serial.rstrip("*"), is_negated) for serial in serials]
 
 
-def _keyed(test: Test, value: str, now: datetime, *, is_negated: bool) -> Condition:
-    if test is Test.STATUS and value not in STATUSES:
+def _keyed(test: Key, value: str, now: datetime, *, is_negated: bool) -> Condition:
+    if test is Key.STATUS and value not in STATUSES:
         raise ValueWrong("status", value, known=STATUSES)
-    if test is Test.PLATFORM:
+    if test is Key.PLATFORM:
         value = _PLATFORMS.get(value, value)
         if value not in {platform.value for platform in Platform}:
             raise ValueWrong("platform", value, known=[platform.value for platform in Platform])
-    if test is Test.ADDED or (test is Test.REMOVED and value not in ("yes", "no", "any")):
+    if test is Key.ADDED or (test is Key.REMOVED and value not in ("yes", "no", "any")):
         return Condition(test, value, is_negated, _since(test, value, now))
     return Condition(test, value, is_negated)
 
 
-def _since(test: Test, value: str, now: datetime) -> datetime:
+def _since(test: Key, value: str, now: datetime) -> datetime:
     if length := re.fullmatch(r"(\d{1,4})([mhdw])", value):
         return now - timedelta(**{_UNITS[length[2]]: int(length[1])})
     try:
         return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         words = ["7d", "24h", "2026-05-01"]
-        known = words if test is Test.ADDED else ["yes", "no", "any", *words]
+        known = words if test is Key.ADDED else ["yes", "no", "any", *words]
         raise ValueWrong(test.value, value, known=known) from None
 
 

@@ -11,8 +11,9 @@ import msgspec
 
 from bot.backend.port import DeviceFacts, Operation
 from bot.devices.errors import FullSyncTooSoon, SyncTooSoon, minutes_until
-from bot.devices.facts import DeviceView, KeptFacts, Verdict
+from bot.devices.facts import DeviceView, KeptFacts, Kind, Verdict
 from bot.devices.models import DeviceState, SyncKind
+from bot.devices.query import Condition, Key
 from bot.tokens.facts import TokenState
 
 BETWEEN_SYNCS = timedelta(minutes=15)
@@ -291,7 +292,62 @@ def _whether_profile(view: DeviceView) -> list[Reason]:
     if status == "pushed":
         text = "Has fetched its profile: set up, or being set up."
         return [Reason(text, "Another profile needs an erase.")]
-    if status in ("empty", "removed") or view.row.profile_uuid is None:
+    if not has_profile(status, view.row.profile_uuid):
         text = "No profile: switched on now, it starts unmanaged."
         return [Reason(text, "Assign it a profile before it is switched on.")]
     return []
+
+
+# Kinds and queries
+
+
+def present_kind(device: DeviceFacts, token_id: str) -> Kind:
+    """Return the kind of a device that is on a token's server."""
+    return Kind(
+        token_id,
+        DeviceState.PRESENT.value,
+        device.model,
+        device.family,
+        device.os,
+        device.platform.value,
+        device.profile_status,
+        device.profile_uuid,
+    )
+
+
+def has_profile(status: str, profile_uuid: str | None) -> bool:
+    """Say whether a device carries a profile: a removed one is none."""
+    return profile_uuid is not None and status not in ("empty", "removed")
+
+
+def kind_fits(kind: Kind, condition: Condition, *, token_name: str | None, tags: frozenset[str]) -> bool:
+    """Say whether devices of a kind can fit a condition; serials and dates are left to the rows."""
+    if condition.test in (Key.SERIAL, Key.ADDED):
+        return True
+    if condition.test is Key.REMOVED and condition.since is not None:
+        return kind.state == DeviceState.REMOVED.value
+    value = condition.value
+    holds = {
+        Key.TOKEN: (token_name or "").lower() == value,
+        Key.PROFILE: _profile_fits(kind, value),
+        Key.MODEL: value in kind.model.lower(),
+        Key.FAMILY: (kind.family or "").lower() == value,
+        Key.OS: (kind.os or "").lower() == value,
+        Key.STATUS: kind.profile_status.lower() == value,
+        Key.PLATFORM: kind.platform == value,
+        Key.TAG: value in {tag.lower() for tag in tags},
+        Key.REMOVED: _removal_fits(kind, value),
+    }[condition.test]
+    return holds is not condition.is_negated
+
+
+def _profile_fits(kind: Kind, value: str) -> bool:
+    has = has_profile(kind.profile_status, kind.profile_uuid)
+    if value == "none":
+        return not has
+    return has and (kind.profile_uuid or "").lower().startswith(value.replace("-", ""))
+
+
+def _removal_fits(kind: Kind, value: str) -> bool:
+    states = {"yes": {DeviceState.REMOVED}, "no": {DeviceState.PRESENT}}
+    return DeviceState(kind.state) in states.get(value, set(DeviceState))

@@ -430,7 +430,7 @@ class Syncing:
         if step is Step.REMOVE and was is not None:
             self._remove(was, device, writes, now)
             return
-        kind = self._kinds.id_of(_kind_of(device, work.token_id))
+        kind = self._kinds.id_of(rules.present_kind(device, work.token_id))
         facts = packed if packed is not None else pack(device)
         at = _ms(rules.merged_operation_at(device.operation_at, known.operation_at if known else None))
         if was is None:
@@ -614,19 +614,6 @@ class Syncing:
             await self._write(session, writes)
             await self._save_progress(session, ends=False)
         self._kinds.saved()
-
-
-def _kind_of(device: DeviceFacts, token_id: str) -> Kind:
-    return Kind(
-        token_id,
-        DeviceState.PRESENT.value,
-        device.model,
-        device.family,
-        device.os,
-        device.platform.value,
-        device.profile_status,
-        device.profile_uuid,
-    )
 
 
 def _ms(moment: datetime | None) -> int | None:

@@ -1,0 +1,78 @@
+"""The rooms up to devices, wired as the bot wires them, around an in-memory enrollment service."""
+
+from dataclasses import dataclass
+
+from bot.audit.service import AuditService
+from bot.devices.facts import SyncView
+from bot.devices.service import DeviceService
+from bot.kit.actor import Actor, Role, Rights
+from bot.kit.db import Database
+from bot.kit.leases import Leases
+from bot.kit.secrets import Keyring
+from bot.settings import Settings
+from bot.tokens.facts import TokenView
+from bot.tokens.service import TokenService
+from tests.fakes.backend import FakeBackend, FakeServer
+from tests.fakes.clock import FakeClock
+
+ADMIN = Actor("UADMIN", rights=Rights.of(Role.ADMIN))
+OPERATOR = Actor("UOPER", rights=Rights.of(Role.OPERATOR))
+VIEWER = Actor("UVIEW", rights=Rights.of(Role.VIEWER))
+
+
+@dataclass
+class Rooms:
+    """Services of one replica."""
+
+    db: Database
+    clock: FakeClock
+    backend: FakeBackend
+    audit: AuditService
+    tokens: TokenService
+    devices: DeviceService
+    leases: Leases
+
+    @classmethod
+    def open(
+        cls,
+        db: Database,
+        clock: FakeClock,
+        keyring: Keyring,
+        *,
+        backend: FakeBackend | None = None,
+        settings: Settings | None = None,
+    ) -> "Rooms":
+        service = backend or FakeBackend(clock)
+        audit = AuditService(db, keyring, clock)
+        used = settings or Settings()
+        tokens = TokenService(
+            db=db, clock=clock, keyring=keyring, audit=audit, backend=service, settings=used
+        )
+        leases = Leases(db, clock)
+        devices = DeviceService(
+            db=db, clock=clock, leases=leases, audit=audit, tokens=tokens, settings=used
+        )
+        return cls(db, clock, service, audit, tokens, devices, leases)
+
+    async def add_token(self, name: str, *, tags: tuple[str, ...] = ()) -> tuple[FakeServer, TokenView]:
+        """Add a token and upload its server token; its first sync is wished, not run."""
+        server = self.backend.server(name)
+        added = await self.tokens.add(
+            name, actor=ADMIN, apple_id="ade@example.com", agreed=True, tags=list(tags)
+        )
+        file = server.generate_token(added.certificate.content.decode())
+        uploaded = await self.tokens.upload(added.token.id, file, actor=ADMIN)
+        return server, uploaded.token
+
+    async def run_all(self) -> list[SyncView]:
+        """Do what the job does: take the wishes and run what is due."""
+        await self.devices.take_wishes()
+        done = [await self.devices.run_sync(sync_id) for sync_id in await self.devices.due_syncs()]
+        return [view for view in done if view is not None]
+
+    async def sync(self, name: str, *, full: bool = False) -> SyncView:
+        """Sync a token by hand, whatever the limits say of the time."""
+        started = await self.devices.start_sync(name, actor=ADMIN, full=full, exempt=True)
+        view = await self.devices.run_sync(started.sync.id)
+        assert view is not None
+        return view
