@@ -554,9 +554,40 @@ async def test_a_dropped_answer_leaves_the_post_done(world: SlackWorld) -> None:
     await world.visitor().sees("sent")
 
 
+async def test_one_method_is_refused_and_answers_held_back_when_switched_on(
+    world: SlackWorld, clock: FakeClock
+) -> None:
+    world.standin.faults.refuse["views.publish"] = "not_enabled"
+    world.standin.faults.slow = 20.0
+    view = {"type": "home", "blocks": [{"type": "divider"}]}
+    assert (await world.refusal("views.publish", user_id="U0ANA", view=view))[0] == "not_enabled"
+    await world.slack.chat_postMessage(channel=CHANNEL, text="x")
+    assert clock.sleeps == [20.0, 20.0]
+
+
+async def test_reading_direct_messages_needs_a_scope_of_its_own(clock: FakeClock) -> None:
+    async with slack_world(clock, scopes=("channels:history", "chat:write")) as world:
+        await world.slack.conversations_history(channel=CHANNEL)
+        assert (await world.refusal("conversations.history", channel="D0ANA"))[0] == "missing_scope"
+
+
+async def test_history_between_moments_that_are_none_is_refused(world: SlackWorld) -> None:
+    word, _ = await world.refusal("conversations.history", channel=CHANNEL, oldest="yesterday")
+    assert word == "invalid_ts_oldest"
+
+
+async def test_a_change_of_a_user_group_is_an_event(world: SlackWorld) -> None:
+    world.standin.change_group("S0MDM", users=["U0ANA", "U0CLEO"])
+    await world.standin.settled()
+    event = world.bot.payloads[0]["event"]
+    assert (event["added_users"], event["removed_users"]) == (["U0CLEO"], ["U0BEN"])
+    assert (await world.slack.usergroups_users_list(usergroup="S0MDM"))["users"] == ["U0ANA", "U0CLEO"]
+
+
 async def test_a_missing_scope_is_named(clock: FakeClock) -> None:
     async with slack_world(clock, scopes=("chat:write",)) as world:
         assert (await world.refusal("conversations.history", channel=CHANNEL))[0] == "missing_scope"
+        assert (await world.refusal("users.info", user="U0ANA"))[0] == "missing_scope"
         await world.slack.chat_postMessage(channel=CHANNEL, text="x")
 
 

@@ -219,6 +219,15 @@ async def test_a_chosen_option_arrives_with_the_state_of_all_inputs(
     }
 
 
+@pytest.mark.parametrize("state", [[], {"b": []}, {"b": {"a": "typed"}}])
+async def test_a_state_of_the_wrong_shape_is_refused(
+    world: SlackWorld, browser: httpx.AsyncClient, state: object
+) -> None:
+    body = {"view_id": "V1", "state": state or "typed"}
+    answer = await browser.post("/page/views/submit", params=ANA, json=body)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_arguments")
+
+
 @pytest.mark.parametrize("host", ["rebound.example.com", "192.168.1.2:3000", ""])
 async def test_only_loopback_names_are_answered(browser: httpx.AsyncClient, host: str) -> None:
     answer = await browser.get("/page/people", headers={"Host": host})

@@ -145,10 +145,11 @@ _EVERYWHERE: dict[str, Check] = {
     "rich_text": _block("rich_text", {"elements": items(1000, anything)}, {}),
     "video": _block("video", {"alt_text": string(2000), "title": plain(200)}, {"video_url": string(3000)}),
 }
+_FEEDBACK = kinds({"feedback_buttons": anything, "icon_button": anything}, "element")
 _MESSAGE_ONLY: dict[str, Check] = {
     "markdown": _block("markdown", {"text": string(MARKDOWN_CHARACTERS)}, {}),
     "file": _block("file", {"external_id": string(255), "source": string(32)}, {}),
-    "context_actions": _block("context_actions", {"elements": items(5, anything)}, {}, _named_once),
+    "context_actions": _block("context_actions", {"elements": items(5, _FEEDBACK)}, {}, _named_once),
     "table": _block(
         "table",
         {"rows": items(100, items(20, _CELL))},
@@ -176,7 +177,7 @@ _MESSAGE_ONLY: dict[str, Check] = {
     ),
     "container": _block(
         "container",
-        {"child_blocks": items(10, anything)},
+        {"child_blocks": items(10, kinds(_EVERYWHERE, "type"))},
         {
             key: anything
             for key in (

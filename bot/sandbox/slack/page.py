@@ -226,13 +226,11 @@ class Page:
             block_id=_words(body, "block_id"),
             action_id=_words(body, "action_id"),
             value=_object(body, "value"),
-            state=_object(body, "state"),
+            state=_state(body),
         )
 
     async def _submit(self, person: str, body: Json) -> Json:
-        return await self._acts.submitted(
-            person, view_id=_words(body, "view_id"), state=_object(body, "state")
-        )
+        return await self._acts.submitted(person, view_id=_words(body, "view_id"), state=_state(body))
 
     async def _close(self, person: str, body: Json) -> Json:
         whole = body.get("all") is True
@@ -290,6 +288,19 @@ def _object(body: Json, key: str) -> Json:
     if not isinstance(value, dict):
         raise PageRefuses("invalid_arguments", text=f"{key} must be an object.")
     return value
+
+
+def _state(body: Json) -> Json:
+    """Return what was typed, by block and action; every level must be an object."""
+    state = _object(body, "state")
+    levels = [*state.values(), *(entry for block in state.values() for entry in _entries(block))]
+    if not all(isinstance(level, dict) for level in levels):
+        raise PageRefuses("invalid_arguments", text="state must be objects by block_id and action_id.")
+    return state
+
+
+def _entries(block: object) -> list[Any]:
+    return list(block.values()) if isinstance(block, dict) else []
 
 
 def _guarded(handler: Handler) -> Handler:

@@ -237,7 +237,9 @@ class SlackStandIn:
             raise SlackRefuses("not_authed")
         if token != self.bot_token:
             raise SlackRefuses("invalid_auth")
-        needed = SCOPES.get(method)
+        needed = SCOPES.get(method, "")
+        if str(arguments.given.get("channel", "")).startswith("D"):
+            needed = needed.replace("channels:", "im:")
         if needed and self._scopes is not None and needed not in self._scopes:
             provided = ",".join(sorted(self._scopes))
             raise SlackRefuses("missing_scope", extra={"needed": needed, "provided": provided})

@@ -332,7 +332,11 @@ class Files:
 
     def _complete(self, arguments: Arguments) -> Json:
         entries = arguments.json("files")
-        if not isinstance(entries, list) or not entries:
+        if (
+            not isinstance(entries, list)
+            or not entries
+            or not all(isinstance(entry, dict) for entry in entries)
+        ):
             raise SlackRefuses("invalid_arguments", details=["[ERROR] missing required field: files"])
         ids = [str(entry.get("id")) for entry in entries]
         for file_id, entry in zip(ids, entries, strict=True):
@@ -390,14 +394,21 @@ def _metadata(arguments: Arguments) -> Json | None:
 
 
 def _between(found: list[Json], arguments: Arguments) -> list[Json]:
-    oldest = float(arguments.text("oldest", "0"))
-    latest = float(arguments.text("latest", "inf"))
+    oldest = _moment(arguments, "oldest", "0")
+    latest = _moment(arguments, "latest", "inf")
     edges = (oldest, latest) if arguments.flag("inclusive") else ()
     return [
         message
         for message in found
         if oldest < float(message["ts"]) < latest or float(message["ts"]) in edges
     ]
+
+
+def _moment(arguments: Arguments, name: str, default: str) -> float:
+    try:
+        return float(arguments.text(name, default))
+    except ValueError:
+        raise SlackRefuses(f"invalid_ts_{name}") from None
 
 
 def _page(found: list[Any], arguments: Arguments, *, most: int, usual: int) -> tuple[list[Any], str]:

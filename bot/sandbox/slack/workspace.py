@@ -13,6 +13,7 @@ from bot.sandbox.slack.shelf import Shelf
 
 Json = dict[str, Any]
 MODALS_DEEP = 3
+DAY = 86_400
 
 
 class Workspace:
@@ -259,6 +260,9 @@ class Workspace:
                 self._tell_message(message)
 
     def keep_hook(self, hook: Json) -> None:
-        """Keep a response URL with the number of its uses."""
+        """Keep a response URL with the number of its uses; those that ended a day ago are forgotten."""
+        for old in [old for old in self.hooks.values() if self.seconds() - old["until"] > DAY]:
+            del self.hooks[old["id"]]
+            self._shelf.drop("hook", old["id"])
         self.hooks[hook["id"]] = hook
         self._shelf.keep("hook", hook["id"], hook)
