@@ -147,6 +147,10 @@ class Settings(BaseModel):
         problems = []
         if self.slack_bot_token is None:
             problems.append("SLACK_BOT_TOKEN is missing: the bot token (xoxb-…) of the installed app.")
+        elif not self.slack_bot_token.get_secret_value().startswith("xoxb-"):
+            problems.append("SLACK_BOT_TOKEN is not a bot token: those begin with xoxb-.")
+        if self.slack_app_token and not self.slack_app_token.get_secret_value().startswith("xapp-"):
+            problems.append("SLACK_APP_TOKEN is not an app-level token: those begin with xapp-.")
         if not self.uses_socket_mode and self.slack_signing_secret is None:
             problems.append(
                 "SLACK_SIGNING_SECRET is missing: without SLACK_APP_TOKEN (Socket Mode) the bot listens on "

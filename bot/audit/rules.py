@@ -28,5 +28,5 @@ def chain(entry: AuditEntry, *, previous: str, key: bytes) -> str:
         entry.key_id,
         previous,
     ]
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()

@@ -1,6 +1,6 @@
 """Rows of the audit."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +11,7 @@ from bot.audit.rules import BEGINNING
 from bot.kit.db import insert_ignoring
 
 _HEAD = 1
+_PAGE = 500
 
 
 async def lock_head(session: AsyncSession) -> AuditHead:
@@ -25,10 +26,17 @@ async def head(session: AsyncSession) -> AuditHead | None:
 
 
 async def entries(session: AsyncSession) -> AsyncIterator[AuditEntry]:
-    """Yield all entries, oldest first, without holding them all."""
-    query = sa.select(AuditEntry).order_by(col(AuditEntry.number)).execution_options(yield_per=500)
-    async for entry in await session.stream_scalars(query):
-        yield entry
+    """Yield all entries, oldest first, a page at a time: a reader that gives up leaves no cursor open."""
+    after = 0
+    while page := await _page(session, after=after):
+        for entry in page:
+            yield entry
+        after = page[-1].number
+
+
+async def _page(session: AsyncSession, *, after: int) -> Sequence[AuditEntry]:
+    query = sa.select(AuditEntry).where(col(AuditEntry.number) > after).order_by(col(AuditEntry.number))
+    return (await session.execute(query.limit(_PAGE))).scalars().all()
 
 
 async def newest(session: AsyncSession, *, limit: int) -> list[AuditEntry]:
