@@ -58,7 +58,7 @@ class SlackUnreachable(EnrollbotError):
     """Slack could not be reached: the call did not arrive."""
 
     def __init__(self) -> None:
-        super().__init__("Slack could not be reached.", next_step="It is tried again later.")
+        super().__init__("Slack could not be reached.", next_step="Try again in a minute.")
 
 
 class SlackUnclear(SlackUnreachable):

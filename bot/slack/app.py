@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 from pydantic import SecretStr
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
@@ -151,7 +152,7 @@ class SlackApp:
         except SlackApiError as refusal:
             await self.stop()
             raise SlackRefused(str(refusal.response["error"]), method="apps.connections.open") from None
-        except (OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             await self.stop()
             raise SlackUnreachable from error
         await socket.connect()  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from bot.kit.actor import Actor
 from bot.kit.clock import Clock
 from bot.kit.errors import EnrollbotError
-from bot.slack.blocks import Message, View
+from bot.slack.blocks import METADATA_CHARS, Message, View
 from bot.slack.commands import Args
 from bot.slack.files import SlackFile
 
@@ -95,7 +95,7 @@ class ModalState:
         entries = self._element(block_id).get("files")
         if not isinstance(entries, list):
             return []
-        return [{"id": entry} if isinstance(entry, str) else entry for entry in entries if entry]
+        return _dicts([{"id": entry} if isinstance(entry, str) else entry for entry in entries])
 
     def _element(self, block_id: str) -> Mapping[str, Any]:
         block = self._values.get(block_id)
@@ -187,11 +187,14 @@ class Call:
 
 
 def with_origin(view: View, channel_id: str) -> View:
-    """Note in a modal where it was opened from, so that what follows can be answered there."""
+    """Note in a modal where it was opened from, so that what follows can be answered there.
+
+    Left out where it does not fit: the answer then goes directly.
+    """
     if view.get("type") != "modal" or not channel_id:
         return view
     note = json.dumps({"in": channel_id, "of": view.get("private_metadata", "")}, separators=(",", ":"))
-    return view | {"private_metadata": note}
+    return view | {"private_metadata": note} if len(note) <= METADATA_CHARS else view
 
 
 def origin_of(private_metadata: str) -> tuple[str, str]:

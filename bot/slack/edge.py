@@ -80,7 +80,7 @@ class Edge:
             return Reply(413)
         if body is None:
             return None
-        headers = dict(reversed(scope["headers"]))
+        headers = dict(reversed(list(scope["headers"])))
         if not self._is_from_slack(headers, body):
             return Reply(401)
         try:

@@ -161,6 +161,9 @@ class Poster:
                     return Posted(channel, str(message["ts"]))
         except SlackRefused as refusal:
             log.warning("cannot look whether a message arrived", channel=channel, word=refusal.word)
+        except SlackUnreachable as error:
+            # Whether the post arrived is still unknown, whatever became of the look.
+            raise SlackUnclear from error
         return None
 
     async def _own(self, channel: str, thread_ts: str | None) -> AsyncIterator[Mapping[str, Any]]:

@@ -82,6 +82,14 @@ async def test_a_lost_answer_is_posted_again_where_history_may_not_be_read(bot: 
     assert len(bot.web.messages["C1"]) == 2
 
 
+async def test_a_post_stays_unclear_when_the_history_cannot_be_reached(bot: Bot) -> None:
+    bot.web.fail("chat.postMessage", Fault(drops=True, is_done=True))
+    bot.web.fail("conversations.history", *[Fault(status=500)] * 3)
+    with pytest.raises(SlackUnclear):
+        await bot.slack.poster.post("C1", CARD)
+    assert len(bot.web.messages["C1"]) == 1
+
+
 async def test_a_slack_that_is_down_raises(bot: Bot) -> None:
     bot.web.fail("chat.postMessage", *[Fault(status=503)] * 5)
     with pytest.raises(SlackUnclear):

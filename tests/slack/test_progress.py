@@ -99,8 +99,7 @@ async def test_a_message_that_was_deleted_is_posted_anew(bot: Bot, clock: FakeCl
 async def test_a_post_under_way_is_waited_for(bot: Bot, clock: FakeClock) -> None:
     progress = Progress(bot.slack.poster, "C1", clock)
     progress.show(Message("page 1"))
-    # The sender has slept at once and is on its way to Slack when the work ends.
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    # It has reached Slack, whose answer is still on its way when the work ends.
+    await until_shown(bot, 1)
     await progress.finish(Message("done"))
     assert [message["text"] for message in bot.web.messages["C1"]] == ["done"]
