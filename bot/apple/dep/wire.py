@@ -16,9 +16,13 @@ import msgspec
 from bot.apple.dep.errors import Unreadable
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+# anything else takes the lenient way, which strips and upper-cases
+PlainSerial = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{1,64}\Z")]
 D = TypeVar("D")
 
 _NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# PostgreSQL stores no NUL, neither in text nor in JSON
+_NUL = b"\\u0000"
 _MAX_SERIAL = 64
 _MAX_SESSION = 4096
 _LONGEST_WAIT_S = 7 * 24 * 3600.0
@@ -51,7 +55,7 @@ class Device(
     each field.
     """
 
-    serial: str
+    serial: PlainSerial
     model: str = ""
     description: str | None = None
     color: str | None = None
@@ -147,33 +151,29 @@ _serial = msgspec.json.Decoder(_Serial)
 
 def read_device(raw: bytes, make: Make[D], *, serial: str | None = None) -> D:
     """Read one device, or raise `UnreadableDevice`. `serial` stands in where the device has none."""
-    if b"\\u0000" in raw:
-        raise UnreadableDevice(_serial_of(raw), "holds a character that cannot be stored")
     try:
         device = _device.decode(raw)
     except _NOT_JSON:
         device = None
-    if device is not None and _is_plain(device):
+    if device is not None and _is_utc(device):
         return make(device, raw, None)
     return _read_leniently(raw, make, serial)
 
 
-def _is_plain(device: Device) -> bool:
-    serial = device.serial
-    return serial == _normal_serial(serial) and _is_utc(device)
+def _read_unless_nul(raw: bytes, make: Make[D], *, serial: str | None = None) -> D:
+    if _NUL in raw:
+        raise UnreadableDevice(_serial_of(raw), "holds a character that cannot be stored")
+    return read_device(raw, make, serial=serial)
 
 
 def _is_utc(device: Device) -> bool:
     """Say whether every time is in UTC; the decoder keeps other offsets as they are."""
-    return all(
-        moment is None or moment.tzinfo is UTC
-        for moment in (
-            device.assigned_at,
-            device.profile_assigned_at,
-            device.profile_pushed_at,
-            device.operation_at,
-            device.migration_deadline,
-        )
+    return (
+        ((moment := device.assigned_at) is None or moment.tzinfo is UTC)
+        and ((moment := device.profile_assigned_at) is None or moment.tzinfo is UTC)
+        and ((moment := device.profile_pushed_at) is None or moment.tzinfo is UTC)
+        and ((moment := device.operation_at) is None or moment.tzinfo is UTC)
+        and ((moment := device.migration_deadline) is None or moment.tzinfo is UTC)
     )
 
 
@@ -190,9 +190,9 @@ def _read_leniently(raw: bytes, make: Make[D], serial: str | None) -> D:
         raise UnreadableDevice(None, "has no serial number")
     extra = {key: value for key, value in values.items() if key not in _KNOWN and key != "response_status"}
     known = {key: _mended(key, value) for key, value in values.items() if key in _KNOWN}
-    known["serial_number"] = named
+    known["serial_number"] = "PLAIN"  # any serial is good here; the struct wants a plain one
     try:
-        device = msgspec.convert(known, Device)
+        device = msgspec.structs.replace(msgspec.convert(known, Device), serial=named)
     except msgspec.ValidationError as failure:
         raise UnreadableDevice(named, f"has an unexpected value: {_path_of(failure)}") from None
     return make(device, raw, extra or None)
@@ -259,9 +259,10 @@ def read_page(body: bytes, make: Make[D]) -> Page[D]:
         raise Unreadable("a page without a cursor")
     devices: list[D] = []
     unreadable: list[UnreadableDevice] = []
+    read = read_device if _NUL not in body else _read_unless_nul
     for raw in page.devices or ():
         try:
-            devices.append(read_device(bytes(raw), make))
+            devices.append(read(bytes(raw), make))
         except UnreadableDevice as failure:
             unreadable.append(failure)
     return Page(devices, unreadable, page.cursor, is_true(page.more_to_follow))
@@ -290,7 +291,7 @@ def read_details(body: bytes, serials: Sequence[str], make: Make[D]) -> dict[str
             continue
         try:
             if _status.decode(raw).response_status not in _NOT_OURS:
-                found[asked] = read_device(bytes(raw), make, serial=asked)
+                found[asked] = _read_unless_nul(bytes(raw), make, serial=asked)
         except (UnreadableDevice, *_NOT_JSON):
             del found[asked]
     return found

@@ -88,6 +88,16 @@ def test_a_device_needs_nothing_but_its_serial() -> None:
     assert device == wire.Device(serial="C02X")
 
 
+@pytest.mark.parametrize(
+    ("came", "serial"),
+    [("12345", "12345"), ("a-1/x y", "A-1/X Y"), (" c02x\n", "C02X"), ("A" * 64, "A" * 64)],
+)
+def test_a_serial_is_stripped_and_in_upper_case(came: str, serial: str) -> None:
+    device, _, _ = read(serial_number=came)
+    assert device.serial == serial
+    assert device.model == "MacBook Pro"
+
+
 def test_what_is_not_known_here_is_kept() -> None:
     device, _, extra = read(os="carOS", profile_status="melted", op_type="exploded", new_key={"a": [1]})
     assert (device.os, device.profile_status, device.operation) == ("carOS", "melted", "exploded")
@@ -131,6 +141,7 @@ def test_flags_and_lists_may_come_as_strings() -> None:
         ({**DEVICE, "model": 5}, "C02T0HL0GGC0"),
         ({**DEVICE, "imei": [1]}, "C02T0HL0GGC0"),
         ({**DEVICE, "color": "\0"}, "C02T0HL0GGC0"),
+        ({**DEVICE, "serial_number": "A\x07"}, None),
         ({**DEVICE, "profile_push_time": 7}, "C02T0HL0GGC0"),
         ({**DEVICE, "serial_number": 7}, None),
         ({**DEVICE, "serial_number": "  "}, None),
