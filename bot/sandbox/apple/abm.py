@@ -42,6 +42,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 header, main { max-width: 62rem; margin: 0 auto; padding: 1rem; }
+header { padding-bottom: 0; }
 header p { margin: 0; color: var(--soft); }
 h1 { font-size: 1.6rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 0 0 .5rem; }
 section { background: var(--paper); border: 1px solid var(--line); border-radius: .75rem; padding: 1.25rem;
@@ -49,7 +50,9 @@ section { background: var(--paper); border: 1px solid var(--line); border-radius
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; color: var(--soft); }
 th, td { text-align: left; padding: .45rem .75rem .45rem 0; border-top: 1px solid var(--line);
   vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+table { margin-top: 1.25rem; }
+td.number, th.number { text-align: right; padding-right: 2rem;
+  font-variant-numeric: tabular-nums; }
 a { color: var(--blue); } code { font-size: .95em; }
 label { display: block; font-weight: 600; margin: .75rem 0 .25rem; }
 input, textarea { font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--soft);
@@ -57,7 +60,9 @@ input, textarea { font: inherit; color: inherit; background: var(--ground); bord
 button { font: inherit; font-weight: 600; margin-top: .75rem; padding: .45rem 1rem; border-radius: .5rem;
   border: 1px solid var(--blue); background: var(--blue); color: var(--on-blue); cursor: pointer; }
 :focus-visible { outline: 3px solid var(--blue); outline-offset: 2px; }
-.hint { color: var(--soft); margin: .25rem 0; } .note { border-radius: .5rem; padding: .75rem 1rem; }
+.hint { color: var(--soft); margin: .25rem 0; }
+.note { border-radius: .5rem; padding: .75rem 1rem; margin: 0 0 1.25rem; }
+.note p { margin: 0; }
 .warn { background: var(--warn); } .bad { background: var(--bad); } .good { background: var(--good); }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.5rem; margin: 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }

@@ -161,8 +161,21 @@ KINDS = (
         share=1,
     ),
 )
-_BY_SHARE = tuple(kind for kind in KINDS for _ in range(kind.share))
+_PAIRS = tuple(first + second for second in ALPHABET for first in ALPHABET)
 _WITH_V10_KEYS = 0.7
+
+
+def _variants(kind: Kind) -> tuple[str, ...]:
+    """Every color and storage of a product, as the rest of a device's JSON."""
+    return tuple(
+        f'"model":"{kind.model}","description":"{kind.description.format(color=color, storage=storage)}",'
+        f'"color":"{color}","device_family":"{kind.family}","os":"{kind.os}"'
+        for color in kind.colors
+        for storage in kind.storages
+    )
+
+
+_BY_SHARE = tuple(pair for kind in KINDS for pair in [(kind, _variants(kind))] * kind.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +191,10 @@ def invent(count: int, *, start: int, seed: int) -> Iterator[MadeDevice]:
     """Invent `count` devices; `start` is how many were invented before, so that no serial comes twice."""
     chance = random.Random(f"{seed}:{start}")
     for index in range(start, start + count):
-        kind = _BY_SHARE[int(chance.random() * len(_BY_SHARE))]
+        kind, variants = _BY_SHARE[int(chance.random() * len(_BY_SHARE))]
         serial = _serial(kind, index, seed, chance)
-        color = kind.colors[int(chance.random() * len(kind.colors))]
-        storage = kind.storages[int(chance.random() * len(kind.storages))]
-        description = kind.description.format(color=color, storage=storage)
-        facts = (
-            f'"serial_number":"{serial}","model":"{kind.model}","description":"{description}",'
-            f'"color":"{color}","device_family":"{kind.family}","os":"{kind.os}"'
-        )
+        variant = variants[int(chance.random() * len(variants))]
+        facts = f'"serial_number":"{serial}",{variant}'
         v10 = _v10(kind, index, chance) if chance.random() < _WITH_V10_KEYS else ""
         yield MadeDevice(serial, facts, v10)
 
@@ -201,11 +209,11 @@ def _serial(kind: Kind, index: int, seed: int, chance: random.Random) -> str:
 
 
 def _letters(number: int, length: int) -> str:
-    letters = []
-    for _ in range(length):
-        number, digit = divmod(number, len(ALPHABET))
-        letters.append(ALPHABET[digit])
-    return "".join(letters)
+    text = ""
+    while len(text) < length:
+        number, pair = divmod(number, len(_PAIRS))
+        text += _PAIRS[pair]
+    return text[:length]
 
 
 def _v10(kind: Kind, index: int, chance: random.Random) -> str:

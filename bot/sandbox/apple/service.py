@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from bot.sandbox.apple.oauth import Nonces, Refused, check_signature, check_token, read_header
-from bot.sandbox.apple.state import DeviceRow, Operation, Organisation, Server, iso, render, render_page
+from bot.sandbox.apple.state import DeviceRow, Operation, Organisation, Server, iso, reported
 from bot.sandbox.apple.world import World
 
 CURSOR_LIFE = timedelta(days=7)
@@ -244,7 +244,7 @@ class EnrollmentService:
         )
         # A device of the page before comes again, or of this page where there is none before.
         again = self._world.store.newest(server.number, repeats, until=cursor.position) or page[:repeats]
-        devices = [_for_version(render_page(row), call.protocol) for row in page + again]
+        devices = [_for_version(reported(row), call.protocol) for row in page + again]
         return self._page(devices, following, more=more)
 
     def _fetch_cursor(self, text: object, server: Server) -> Cursor:
@@ -335,7 +335,7 @@ class EnrollmentService:
             return {"response_status": "NOT_FOUND"}
         if row.server != server.number:
             return {"response_status": "NOT_ACCESSIBLE"}
-        device: dict[str, Any] = json.loads(_for_version(render(row), protocol))
+        device: dict[str, Any] = json.loads(_for_version(row.body, protocol))
         return {**device, "response_status": "SUCCESS"}
 
     def _disown(self, call: Call, server: Server) -> Answer:
@@ -471,7 +471,7 @@ def _as_version(results: dict[str, str], protocol: int) -> dict[str, str]:
 
 
 def _operation(entry: Operation, row: DeviceRow) -> str:
-    body = render_page(row) if row.flaw and entry.op_type != "deleted" else entry.body
+    body = reported(row) if row.flaw and entry.op_type != "deleted" else entry.body
     return f'{body[:-1]},"op_type":"{entry.op_type}","op_date":"{entry.op_date}"}}'
 
 

@@ -20,22 +20,30 @@ CREATE TABLE IF NOT EXISTS device (
     facts TEXT NOT NULL, v10 TEXT NOT NULL, assigned_by TEXT NOT NULL, assigned_at TEXT NOT NULL,
     status TEXT NOT NULL DEFAULT 'empty', profile TEXT NOT NULL DEFAULT '',
     profile_assigned_at TEXT NOT NULL DEFAULT '', profile_pushed_at TEXT NOT NULL DEFAULT '',
-    flaw TEXT NOT NULL DEFAULT '');
-CREATE INDEX IF NOT EXISTS device_by_server ON device (server, position);
+    flaw TEXT NOT NULL DEFAULT '',
+    body TEXT AS (
+        '{' || facts || CASE v10 WHEN '' THEN '' ELSE ',' || v10 END
+        || ',"profile_status":"' || status || '"'
+        || CASE server WHEN 0 THEN ''
+           ELSE ',"device_assigned_by":"' || assigned_by || '"'
+             || ',"device_assigned_date":"' || assigned_at || '"' END
+        || CASE status WHEN 'empty' THEN ''
+           ELSE ',"profile_uuid":"' || profile || '"'
+             || ',"profile_assign_time":"' || profile_assigned_at || '"' END
+        || CASE status WHEN 'pushed' THEN ',"profile_push_time":"' || profile_pushed_at || '"' ELSE '' END
+        || '}'));
+CREATE INDEX IF NOT EXISTS device_by_server ON device (server);
 CREATE TABLE IF NOT EXISTS operation (
     id INTEGER PRIMARY KEY AUTOINCREMENT, server INTEGER NOT NULL, serial TEXT NOT NULL,
     op_type TEXT NOT NULL, op_date TEXT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS operation_by_server ON operation (server, id);
 """
-_COLUMNS = (
-    "position, server, serial, facts, v10, assigned_by, assigned_at, status, profile,"
-    " profile_assigned_at, profile_pushed_at, flaw"
-)
+_COLUMNS = "position, server, serial, facts, assigned_at, status, profile, profile_assigned_at, flaw, body"
 
 
 def iso(moment: datetime) -> str:
     """Write a moment as Apple does: UTC, whole seconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 @dataclass(slots=True)
@@ -97,20 +105,22 @@ class Profile:
 
 
 class DeviceRow(NamedTuple):
-    """A device as stored; `server` 0 is none. `flaw` says what is broken in how it is reported."""
+    """A device as stored; `server` 0 is none.
+
+    `body` is the device as the newest protocol version tells it, in JSON. `flaw` says what is broken
+    in how pages report it ("" for nothing).
+    """
 
     position: int
     server: int
     serial: str
     facts: str
-    v10: str
-    assigned_by: str
     assigned_at: str
     status: str
     profile: str
     profile_assigned_at: str
-    profile_pushed_at: str
     flaw: str
+    body: str
 
 
 class Operation(NamedTuple):
@@ -252,27 +262,11 @@ class Store:
         return [Operation._make(row) for row in rows]
 
 
-def render(row: DeviceRow) -> str:
-    """Return the device as the newest protocol version tells it, without flaws."""
-    return f"{{{row.facts}{',' if row.v10 else ''}{row.v10}{_assignment(row)}}}"
-
-
-def _assignment(row: DeviceRow) -> str:
-    text = f',"profile_status":"{row.status}"'
-    if row.server:
-        text += f',"device_assigned_by":"{row.assigned_by}","device_assigned_date":"{row.assigned_at}"'
-    if row.status != "empty":
-        text += f',"profile_uuid":"{row.profile}","profile_assign_time":"{row.profile_assigned_at}"'
-    if row.status == "pushed":
-        text += f',"profile_push_time":"{row.profile_pushed_at}"'
-    return text
-
-
-def render_page(row: DeviceRow) -> str:
+def reported(row: DeviceRow) -> str:
     """Return the device as a page reports it, flaw included."""
     if not row.flaw:
-        return render(row)
-    device: dict[str, object] = json.loads(render(row))
+        return row.body
+    device: dict[str, object] = json.loads(row.body)
     if row.flaw == "no serial":
         del device["serial_number"]
     else:

@@ -29,7 +29,6 @@ from bot.sandbox.apple.state import (
     Server,
     Store,
     iso,
-    render,
 )
 
 YEAR = timedelta(days=365)
@@ -287,7 +286,7 @@ class World:
         """Return every device as it truly is: keys of protocol 10, no flaws, and `server`, its name."""
         entries = list(self.servers.values()) if server is None else [self.server(server)]
         return [
-            {**json.loads(render(row)), "server": entry.name}
+            {**json.loads(row.body), "server": entry.name}
             for entry in entries
             for row in self.store.page(entry.number)
         ]
@@ -363,7 +362,7 @@ class World:
 
     def _note(self, rows: Sequence[DeviceRow], op_type: str) -> None:
         now = iso(self.now())
-        self.store.log((row.server, row.serial, op_type, now, render(row)) for row in rows)
+        self.store.log((row.server, row.serial, op_type, now, row.body) for row in rows)
 
     def _invent(self, server: Server, count: int) -> None:
         """Insert new devices; the first ones of a server were assigned over the past three years."""
