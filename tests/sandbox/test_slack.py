@@ -171,7 +171,7 @@ async def test_people_are_told_apart_by_users_info(world: SlackWorld) -> None:
     ana = (await world.slack.users_info(user="U0ANA"))["user"]
     cleo = (await world.slack.users_info(user="U0CLEO"))["user"]
     assert (ana["tz"], ana["profile"]["email"], ana["deleted"]) == ("Europe/Paris", "ana@example.com", False)
-    assert cleo["deleted"] is True
+    assert (cleo["deleted"], cleo["is_restricted"], ana["is_restricted"]) == (True, True, False)
     assert (await world.refusal("users.info", user="U0NOBODY"))[0] == "user_not_found"
 
 

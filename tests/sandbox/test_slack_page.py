@@ -271,3 +271,13 @@ async def test_faults_are_switched_over_http(world: SlackWorld, browser: httpx.A
 async def test_files_outside_the_static_folder_are_not_served(browser: httpx.AsyncClient) -> None:
     answer = await browser.get("/static/..%2Frun.py")
     assert answer.status_code == 404
+
+
+async def test_live_streams_end_when_the_stand_in_closes(
+    world: SlackWorld, browser: httpx.AsyncClient
+) -> None:
+    async with browser.stream("GET", "/page/events", params=ANA, timeout=5) as live:
+        lines = live.aiter_lines()
+        assert await anext(lines) == ": connected"
+        await world.standin.close()
+        assert [line async for line in lines if line] == []

@@ -45,11 +45,15 @@ def user(user_id: str, *, name: str, real_name: str, title: str, tz: str, is_bot
 
 
 def first_users() -> list[Json]:
-    """Return three people with different duties, the bot, and Slack's own helper."""
+    """Return three people with different duties, the bot, and Slack's own helper.
+
+    Cleo is a guest: bots treat guests as readers, whatever role everybody else has.
+    """
+    cleo = user(CLEO, name="cleo", real_name="Cleo Tanaka", title="viewer", tz="Asia/Tokyo")
     return [
         user(ANA, name="ana", real_name="Ana Lima", title="admin", tz="Europe/Paris"),
         user(BEN, name="ben", real_name="Ben Okoro", title="operator", tz="America/New_York"),
-        user(CLEO, name="cleo", real_name="Cleo Tanaka", title="viewer", tz="Asia/Tokyo"),
+        {**cleo, "is_restricted": True},
         user(BOT_USER, name="enrollbot", real_name="enrollbot", title="", tz="Etc/UTC", is_bot=True),
         # Slack's own helper reads is_bot false in users.info.
         user(SLACKBOT, name="slackbot", real_name="Slackbot", title="", tz="Etc/UTC"),
