@@ -404,19 +404,16 @@ def renewal(opened: Renewal) -> Message:
         f"The bot is ready: key pair and database are in order. {escape(opened.answer.sentence)}",
         *(escape(sentence) for sentence in opened.running),
     )
-    sign_in = (
-        f"Sign in as {bold(opened.sign_in_as)} if you can; another account that may manage device management"
-        f" services works too. Server in ABM: {bold(token.server_name)}."
-        if opened.sign_in_as
-        else f"Server in ABM: {bold(token.server_name)}."
-    )
+    who = bold(opened.sign_in_as) if opened.sign_in_as else "an account that manages servers"
+    sign_in = f"*Who signs in:* {who}, or another account that may manage servers"
+    where = f"{sign_in} · *Server in ABM:* {bold(token.server_name)}"
     buttons = [next_button(NextAction.UPLOAD, token.id)]
     if opened.certificate is not None or token.staged_fingerprint is not None:
         buttons.append(next_button(NextAction.GET_CERTIFICATE, token.id))
     return Message.of(
         section(facts),
         section(f"*Before you begin:* {_fill(opened.warning, token)}"),
-        section(sign_in),
+        section(where),
         section(numbered(opened.steps, token)),
         *_staged_note(opened),
         actions(*buttons),

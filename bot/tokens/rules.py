@@ -230,9 +230,13 @@ def next_step(health: Health, now: datetime, *, terms_step: str) -> NextStep | N
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Put values into the places of a text that an administrator may have written.
 
-    Only the places named are filled; any other brace stays as it is.
+    Doubled braces stand for one, as in Python's own formats; a place that is not named stays as it is.
     """
-    return re.sub(r"\{(\w+)\}", lambda place: values.get(place[1], place[0]), template)
+    return re.sub(
+        r"\{\{|\}\}|\{(\w+)\}",
+        lambda found: values.get(found[1], found[0]) if found[1] else found[0][0],
+        template,
+    )
 
 
 def was_generated_elsewhere(health: Health) -> bool:

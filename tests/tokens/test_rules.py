@@ -314,9 +314,7 @@ def test_the_maker_of_a_token_is_remarked_on(
 
 def test_only_the_named_places_of_a_text_are_filled() -> None:
     text = "Open {server} {{x}} {other} {0} {server}"
-    assert (
-        rules.fill(text, {"server": "paris {other}"}) == "Open paris {other} {{x}} {other} {0} paris {other}"
-    )
+    assert rules.fill(text, {"server": "paris {other}"}) == "Open paris {other} {x} {other} {0} paris {other}"
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,8 @@ async def test_a_renewal_warns_first_and_then_names_old_and_new(desk: Desk) -> N
     await desk.type("token renew paris")
     shown = said(desk.outlet.answers[0])
     assert "*Before you begin:* Generating a new token in ABM ends the current one at once." in shown
-    assert "Sign in as *ade@example.com*" in shown
+    assert "*Who signs in:* *ade@example.com*" in shown
+    assert "*Server in ABM:* *paris*" in shown
     assert "2. Open server *paris*." in shown
     assert "Apple still accepts the current token." in shown
     await desk.press(buttons(desk.outlet.answers[0])["Upload server token"])
