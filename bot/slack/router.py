@@ -9,10 +9,12 @@ from bot.kit.errors import EnrollbotError
 from bot.slack.blocks import View
 from bot.slack.call import Call
 from bot.slack.commands import Spec, Word, nearest
+from bot.slack.commands import words as split_words
 
 Handler = Callable[[Call], Awaitable[None]]
 Check = Callable[[Call], Awaitable[View | None]]
 _Entry = TypeVar("_Entry")
+_HELP = frozenset({"--help", "-h", "-help", "?"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,13 @@ class Router:
     def find_command(self, words: Sequence[Word], role: Role) -> tuple[Command, Sequence[Word]]:
         """Return the command that the words name and the words that are left for it.
 
-        Raises `UnknownCommand` with the nearest one that `role` may do.
+        `--help` anywhere asks for `help` on that command. Raises `UnknownCommand` with the nearest one that
+        `role` may do.
         """
+        others = [word for word in words if word.is_quoted or word.value.lower() not in _HELP]
+        if len(others) < len(words) and (about := self._commands.get("help")):
+            topic = self.find_command(others, role)[0].name if others else ""
+            return about, split_words(topic)
         if not words or words[0].is_option:
             return self._commands[self._start], words
         noun = self._singular(words[0].value.lower())

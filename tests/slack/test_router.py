@@ -40,6 +40,10 @@ def router() -> Router:
         ("devices token:paris", "device list", ["token:paris"]),
         ("device F9F*", "device list", ["F9F*"]),
         ("device list F9F*", "device list", ["F9F*"]),
+        ("--help", "help", []),
+        ("?", "help", []),
+        ("help token renew", "help", ["token", "renew"]),
+        ("token renew paris —help", "help", ["token", "renew"]),
     ],
 )
 def test_words_name_a_command(router: Router, typed: str, name: str, left: list[str]) -> None:
