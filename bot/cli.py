@@ -18,7 +18,7 @@ from bot.kit.secrets import generate_key
 from bot.migrations import FOLDER
 from bot.sandbox import run as sandbox
 from bot.settings import Settings
-from bot.slack.manifest import manifest_yaml
+from bot.slack.manifest import render
 
 Command = Callable[[argparse.Namespace], None]
 
@@ -56,7 +56,7 @@ def _sandbox(options: argparse.Namespace) -> None:
 
 
 def _manifest(options: argparse.Namespace) -> None:
-    print(manifest_yaml(url=options.url, command=options.name), end="")
+    print(render(options.url, options.name), end="")
 
 
 def _keys_generate(_options: argparse.Namespace) -> None:

@@ -8,6 +8,9 @@ from sqlmodel import Field
 
 from bot.kit.db import Table
 
+#: What the chain's first entry follows.
+BEGINNING = "0" * 64
+
 
 class AuditEntry(Table, table=True):
     """One act. `mac` chains it to the entry before: changing or removing one breaks all later ones."""

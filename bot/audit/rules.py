@@ -7,9 +7,6 @@ from datetime import UTC
 
 from bot.audit.models import AuditEntry
 
-#: The chain's first entry follows this.
-BEGINNING = "0" * 64
-
 
 def chain(entry: AuditEntry, *, previous: str, key: bytes) -> str:
     """Return the HMAC-SHA256 (hex) of the entry's content and of the entry before it."""

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.audit import rules, store
-from bot.audit.models import AuditEntry
+from bot.audit.models import BEGINNING, AuditEntry
 from bot.kit.actor import Actor
 from bot.kit.clock import Clock
 from bot.kit.db import Database
@@ -89,7 +89,7 @@ class AuditService:
         """Walk the whole chain. Raises `AuditBroken` at the first entry that does not hold."""
         async with self._db.read() as session:
             head = await store.head(session)
-            number, mac = 0, rules.BEGINNING
+            number, mac = 0, BEGINNING
             async for entry in store.entries(session):
                 self._check(entry, expected=number + 1, previous=mac)
                 number, mac = entry.number, entry.mac

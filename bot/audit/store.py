@@ -6,8 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from bot.audit.models import AuditEntry, AuditHead
-from bot.audit.rules import BEGINNING
+from bot.audit.models import BEGINNING, AuditEntry, AuditHead
 from bot.kit.db import insert_ignoring
 
 _HEAD = 1

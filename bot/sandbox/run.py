@@ -22,6 +22,7 @@ from bot.sandbox.seed import READY, ImportFiles, seed
 from bot.sandbox.serving import serving
 from bot.sandbox.slack import people
 from bot.sandbox.slack.standin import SlackStandIn
+from bot.slack.manifest import EVENTS, SCOPES
 
 SLASH = "/enroll"
 _READY_WITHIN_S = 60
@@ -122,6 +123,8 @@ async def sandbox(
                 {"command": SLASH, "usage_hint": _USAGE_HINT, "description": _DESCRIPTION, "usages": []}
             ],
             links={"abm_url": f"{apple_url}/abm"},
+            scopes=SCOPES,
+            events=EVENTS,
         )
         page_url = await stack.enter_async_context(_page(slack, port))
         slack.base_url = page_url

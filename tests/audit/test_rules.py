@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from bot.audit.models import AuditEntry
-from bot.audit.rules import BEGINNING, chain
+from bot.audit.models import BEGINNING, AuditEntry
+from bot.audit.rules import chain
 
 KEY = b"k" * 32
 NOON = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
