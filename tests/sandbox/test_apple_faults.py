@@ -146,7 +146,7 @@ async def test_the_log_says_what_was_asked_and_answered_without_secrets(world: P
     assert told == [
         ("POST", "/server/devices", 200, "paris", "limit 10", "10 devices, more to follow"),
         ("POST", "/server/devices", 200, "paris", "limit 10, from a cursor", "10 devices, more to follow"),
-        ("GET", "/profile", 400, "", "", "PROFILE_UUID_REQUIRED"),
+        ("GET", "/profile", 400, "paris", "", "PROFILE_UUID_REQUIRED"),
         ("GET", "/session", 200, "paris", "", "a session"),
     ]
     assert not any(secret in repr(world.standin.log.since(0)) for secret in secrets)

@@ -103,7 +103,7 @@ class Exchange:
                 at=self._world.now(),
                 method=call.method,
                 path=call.path,
-                server=reply.server,
+                server=reply.server or self._service.caller(call),
                 status=reply.status,
                 request=summary(call.body),
                 answer=reply.note,

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -183,6 +184,11 @@ class EnrollmentService:
         token = hmac.new(self._key, f"session:{self._issued}:{now}".encode(), hashlib.sha256).hexdigest()
         self._sessions[token] = session
         return token
+
+    def caller(self, call: Call) -> str:
+        """Return the name of the server whose session a call carries, or "" where it carries none."""
+        session = self._sessions.get(call.headers.get("x-adm-auth-session", ""))
+        return self._world.servers[session.server_uuid].name if session else ""
 
     def end_sessions(self) -> None:
         """End every session at once, as after a restart of Apple's side."""
@@ -402,7 +408,7 @@ class EnrollmentService:
             for serial, word in results.items()
             if word == "THROTTLED"
         ]
-        return results, int(max(waits)) if waits else None
+        return results, math.ceil(max(waits)) if waits else None
 
     def _verdict(self, serial: str, rows: dict[str, DeviceRow]) -> str:
         switches = self._world.switches
