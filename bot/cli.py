@@ -76,8 +76,7 @@ def _db_revision(options: argparse.Namespace) -> None:
 
 def _token_import(options: argparse.Namespace) -> None:
     private_key = SecretStr(_read(options.key).decode("utf-8", errors="replace"))
-    certificate = _read(options.cert).decode("utf-8", errors="replace")
-    token_file = _read(options.token)
+    certificate, token_file = _read(options.cert), _read(options.token)
 
     async def go() -> None:
         async with main.services(_settings()) as bot:
@@ -85,11 +84,18 @@ def _token_import(options: argparse.Namespace) -> None:
                 options.name,
                 private_key_pem=private_key,
                 certificate_pem=certificate,
-                content=token_file,
+                token_file=token_file,
                 mdm_url=options.mdm_url,
+                agreed=options.agree,
                 actor=Actor.cli(getpass.getuser()),
             )
-        print(main.imported(imported))
+        token = imported.token
+        print(
+            f"Token {token.name} imported: {token.org_name}, MDM server {token.server_name}, "
+            f"{token.days_left} days left. Its devices are synced when the bot runs."
+        )
+        for remark in imported.remarks:
+            print(remark)
 
     asyncio.run(go())
 
@@ -154,6 +160,9 @@ def _parser() -> argparse.ArgumentParser:
     importer.add_argument("--cert", type=Path, required=True, metavar="cert.pem", help="its certificate")
     importer.add_argument("--token", type=Path, required=True, metavar="file.p7m", help="the server token")
     importer.add_argument("--mdm-url", metavar="URL", help="the MDM server's enrollment address")
+    importer.add_argument(
+        "--agree", action="store_true", help="you agree that user and device information is sent to Apple"
+    )
 
     audit = _noun(nouns, "audit", "the audit")
     _verb(audit, "verify", _audit_verify, "prove that no entry was changed or removed")

@@ -30,6 +30,7 @@ _STOP_WITHIN_S = 20
 #: What the page offers while typing. The bot's own `help` has the details.
 _USAGE_HINT = "status | token | sync | device | help"
 _DESCRIPTION = "Apple device enrollment"
+_MDM_URL = "https://mdm.example.com/enroll"
 #: Made by the sandbox in its folder; `--fresh` deletes it and looks at nothing else.
 _MARK = "sandbox.json"
 
@@ -255,7 +256,7 @@ async def _bot(
     bot = BotProcess(environment, port)
     if files:
         names = ("--key", str(files.key), "--cert", str(files.certificate), "--token", str(files.token))
-        await bot.command("token", "import", READY, *names, "--mdm-url", "https://mdm.example.com/enroll")
+        await bot.command("token", "import", READY, *names, "--agree", "--mdm-url", _MDM_URL)
         for path in (files.key, files.certificate, files.token):
             path.unlink()
     try:
