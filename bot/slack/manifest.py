@@ -68,7 +68,7 @@ def manifest(url: str | None, command: str) -> dict[str, Node]:
     }
 
 
-def manifest_yaml(url: str | None, command: str) -> str:
+def render(url: str | None, command: str) -> str:
     """Return the manifest as YAML, as Slack's page takes it."""
     return "\n".join(_lines(manifest(url, command), "")) + "\n"
 
