@@ -172,7 +172,7 @@ class Database:
 
 
 def _sqlite_engine(url: URL) -> AsyncEngine:
-    _make_folder(Path(url.database or ""))
+    make_folder(url)
     # Given in the address, the time to wait is the administrator's.
     engine = create_async_engine(url, connect_args=_unless_given(url, {"timeout": BUSY_TIMEOUT_S}))
 
@@ -223,8 +223,10 @@ def _unless_given(url: URL, arguments: Mapping[str, int]) -> dict[str, int]:
     return {name: value for name, value in arguments.items() if name not in url.query}
 
 
-def _make_folder(database: Path) -> None:
+def make_folder(url: URL) -> None:
+    """Make the folder of a SQLite file. Raises `DatabaseFolderUnusable`."""
+    folder = Path(url.database or "").parent
     try:
-        database.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DatabaseFolderUnusable(database.parent, error.strerror or "unknown reason") from None
+        raise DatabaseFolderUnusable(folder, error.strerror or "unknown reason") from None

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import URL
 
-from bot.kit.db import Database, database_url
+from bot.kit.db import Database, database_url, make_folder
 from bot.kit.errors import EnrollbotError
 
 #: Any number will do, as long as every replica uses the same one.
@@ -114,8 +114,7 @@ def _config(folder: Path) -> Config:
 def _engine(url: URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url)
-    if url.database:
-        Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+    make_folder(url)
     options = {"timeout": LOCK_TIMEOUT_S, "isolation_level": None}
     return sa.create_engine(url.set(drivername="sqlite"), connect_args=options)
 

@@ -24,6 +24,11 @@ def audit(database: Database, keyring: Keyring, clock: FakeClock) -> AuditServic
     return AuditService(database, keyring, clock)
 
 
+@pytest.fixture
+def sqlite_audit(sqlite_database: Database, keyring: Keyring, clock: FakeClock) -> AuditService:
+    return AuditService(sqlite_database, keyring, clock)
+
+
 async def record(audit: AuditService, session: AsyncSession, name: str = "paris", **changes: Any) -> None:
     content: dict[str, Any] = {
         "actor": ANA,
@@ -136,23 +141,23 @@ async def test_a_name_longer_than_its_column_is_cut(audit: AuditService, databas
     ],
 )
 async def test_a_changed_entry_is_found(
-    audit: AuditService, database: Database, clock: FakeClock, change: str
+    sqlite_audit: AuditService, sqlite_database: Database, clock: FakeClock, change: str
 ) -> None:
-    await fill(audit, database, clock)
-    await tamper(database, f"UPDATE audit_entry SET {change} WHERE number = 3")
+    await fill(sqlite_audit, sqlite_database, clock)
+    await tamper(sqlite_database, f"UPDATE audit_entry SET {change} WHERE number = 3")
     with pytest.raises(AuditBroken, match="broken at entry 3") as broken:
-        await audit.verify()
+        await sqlite_audit.verify()
     assert broken.value.number == 3
 
 
 @pytest.mark.parametrize("key_id", ["00000000", "no hex"])
 async def test_an_entry_that_names_another_key_is_found(
-    audit: AuditService, database: Database, clock: FakeClock, key_id: str
+    sqlite_audit: AuditService, sqlite_database: Database, clock: FakeClock, key_id: str
 ) -> None:
-    await fill(audit, database, clock)
-    await tamper(database, f"UPDATE audit_entry SET key_id = '{key_id}' WHERE number = 3")
+    await fill(sqlite_audit, sqlite_database, clock)
+    await tamper(sqlite_database, f"UPDATE audit_entry SET key_id = '{key_id}' WHERE number = 3")
     with pytest.raises(AuditBroken, match="entry 3: the encryption key it names"):
-        await audit.verify()
+        await sqlite_audit.verify()
 
 
 async def test_a_removed_entry_is_found(audit: AuditService, database: Database, clock: FakeClock) -> None:
@@ -179,12 +184,12 @@ async def test_a_removed_entry_is_found_when_the_later_ones_moved_up(
 
 @pytest.mark.parametrize("kept", [4, 0])
 async def test_entries_removed_at_the_end_are_found(
-    audit: AuditService, database: Database, clock: FakeClock, kept: int
+    sqlite_audit: AuditService, sqlite_database: Database, clock: FakeClock, kept: int
 ) -> None:
-    await fill(audit, database, clock)
-    await tamper(database, f"DELETE FROM audit_entry WHERE number > {kept}")
+    await fill(sqlite_audit, sqlite_database, clock)
+    await tamper(sqlite_database, f"DELETE FROM audit_entry WHERE number > {kept}")
     with pytest.raises(AuditBroken, match=f"entry {kept + 1}: entries at its end are missing"):
-        await audit.verify()
+        await sqlite_audit.verify()
 
 
 async def test_a_removed_end_of_the_chain_is_found(

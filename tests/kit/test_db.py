@@ -359,3 +359,8 @@ async def test_a_timeout_in_the_address_is_the_administrators(postgres_url: str)
 
 def test_ids_are_never_the_same() -> None:
     assert len({new_id() for _ in range(1000)}) == 1000
+
+
+async def test_a_check_passes_while_the_database_answers(database: Database) -> None:
+    await database.check()
+    assert await keys(database) == []
