@@ -1,9 +1,11 @@
 """`status`, `help`, `token list`, `token show` and the Home tab: parse, call the service, render."""
 
 from bot.home import blocks
+from bot.home.rules import TokenRow
 from bot.home.service import HomeService
 from bot.kit.actor import Role
 from bot.kit.clock import Clock
+from bot.slack.blocks import Message
 from bot.slack.call import Call
 from bot.slack.commands import Spec
 from bot.slack.router import Router
@@ -83,6 +85,6 @@ class _Screens:
         view = blocks.home_tab(rows, role=role, slash=self._router.slash, now=self._clock.now())
         await call.publish_home(view)
 
-    def _card(self, row: blocks.TokenRow, call: Call) -> blocks.Message:
+    def _card(self, row: TokenRow, call: Call) -> Message:
         role = call.actor.rights.role_for(row.token.tags)
         return blocks.token_card(row, role=role, now=self._clock.now())

@@ -1,14 +1,15 @@
 """Lets alembic work on the connection that `bot.kit.migrations` opened and locked."""
 
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from alembic import context
+from alembic.autogenerate.api import AutogenContext
 
 from bot.kit.db import Table
 
 
-def render_plain(kind: str, item: Any, _context: Any) -> str | bool:
+def render_plain(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
     """Write a type of our own as the column type behind it: a migration outlives the code."""
     if kind == "type" and isinstance(item, sa.types.TypeDecorator):
         return f"sa.{item.impl_instance!r}"

@@ -124,7 +124,7 @@ async def sandbox(
                 {"command": SLASH, "usage_hint": _USAGE_HINT, "description": _DESCRIPTION, "usages": []}
             ],
             links={"abm_url": f"{apple_url}/abm"},
-            scopes=SCOPES,
+            scopes=list(SCOPES),
             events=EVENTS,
         )
         page_url = await stack.enter_async_context(_page(slack, port))
