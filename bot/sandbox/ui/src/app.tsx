@@ -9,11 +9,11 @@ import { Bars, Close, Down, Hash, Out } from "./icons";
 import { safe } from "./links";
 import { MessageList } from "./list";
 import { useLive } from "./live";
-import { Avatar, MessageRow, senderOf } from "./message";
+import { Avatar, MessageRow } from "./message";
 import { Form } from "./state";
 import { byTs, inChannel } from "./store";
 import { SurfaceProvider } from "./surface";
-import type { Channel, Confirm, Message, Snapshot, User, View } from "./types";
+import type { Channel, Confirm, Snapshot, User, View } from "./types";
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const useTheme = (): "light" | "dark" =>
@@ -201,21 +201,6 @@ function Thread({ state, channel, ts, onClose }: { state: Snapshot; channel: Cha
   );
 }
 
-/** The words that a screen reader says when a message arrives. */
-function useSpoken(state: Snapshot | null, channel: string): [string, (message: Message) => void] {
-  const [spoken, setSpoken] = useState("");
-  const latest = useRef({ state, channel });
-  latest.current = { state, channel };
-  const hear = useCallback((message: Message) => {
-    const { state: now, channel: here } = latest.current;
-    const isKnown = now?.messages[message.channel]?.some((other) => other.ts === message.ts);
-    if (!now || message.channel !== here || isKnown || message.user === now.me.id) return;
-    const name = senderOf(message, now.users, now.bot.name).name;
-    setSpoken(`${name}: ${message.text}`.slice(0, 500));
-  }, []);
-  return [spoken, hear];
-}
-
 function Failed({ text }: { text: string }) {
   return <div className="failed" role={text ? "alert" : "status"}><p>{text || "Opening…"}</p>{text && <p className="faint">This page tries again by itself.</p>}</div>;
 }
@@ -227,11 +212,8 @@ export function App({ person, people, onPerson }: { person: string; people: User
   const [question, confirm] = useConfirm();
   const [thread, setThread] = useState<string | null>(null);
   const [isMenuOpen, setMenuOpen] = useState(false);
-  const hears = useRef<(message: Message) => void>(() => undefined);
-  const { state, connected, trouble, ahead, apply } = useLive(api, notify, (message) => hears.current(message));
+  const { state, connected, trouble, ahead, apply } = useLive(api, notify);
   const [{ channel: current, tab }, go] = usePlace(state);
-  const [spoken, hear] = useSpoken(state, current);
-  hears.current = hear;
   const { read, unread } = useReading(person, state, tab === "home" ? "" : current);
   const forms = useRef(new Map<string, Form>());
 
@@ -315,7 +297,6 @@ export function App({ person, people, onPerson }: { person: string; people: User
             </div>
           ))}
         </div>
-        <div className="away" aria-live="polite">{spoken}</div>
       </DoingContext>
     </DirectoryContext>
   );

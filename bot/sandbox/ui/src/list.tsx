@@ -97,8 +97,8 @@ export function MessageList({ messages, hasMore, onOlder, onThread, readUpTo }: 
   const now = new Date(Date.now() + ahead);
   return (
     <div className="list-frame">
-      <div className="scroller" ref={scroller} onScroll={onScroll} tabIndex={0} role="region" aria-label="Messages">
-        <div className="messages">
+      <div className="scroller" ref={scroller} onScroll={onScroll} tabIndex={0} role="region" aria-label="Channel">
+        <div className="messages" role="log" aria-live="polite" aria-relevant="additions" aria-label="Messages">
           {canGrow && <button type="button" className="link earlier" ref={top} onClick={() => void grow()}>{loading ? "Loading…" : "Show earlier messages"}</button>}
           {messages.length === 0 && <p className="faint empty">No messages yet.</p>}
           {visible.map((message, at) => {
@@ -107,7 +107,7 @@ export function MessageList({ messages, hasMore, onOlder, onThread, readUpTo }: 
             const isNewDay = !before || !sameDay(moment(before.ts), date);
             return (
               <Fragment key={message.ts}>
-                {isNewDay && <div className="day" role="separator"><span>{formatDate("{day_divider_pretty}", date, now)}</span></div>}
+                {isNewDay && <div className="day" role="separator"><span>{formatDate("{Day_divider_pretty}", date, now)}</span></div>}
                 {at === firstNew && <div className="fresh" role="separator"><span>New</span></div>}
                 <MessageRow message={message} follows={!isNewDay && at !== firstNew && follows(message, before)} onThread={onThread} />
               </Fragment>

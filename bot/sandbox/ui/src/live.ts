@@ -1,7 +1,7 @@
 import { useEffect, useReducer, useRef, useState } from "react";
 import { Api, Refused } from "./api";
 import { reduce, type Events } from "./store";
-import type { Message, Snapshot } from "./types";
+import type { Snapshot } from "./types";
 
 const again = 2000;
 
@@ -15,13 +15,13 @@ type Live = {
 };
 
 /** The snapshot of one person, kept up to date; it reconnects by itself. */
-export function useLive(api: Api, onNotice: (text: string, level: string) => void, onMessage: (message: Message) => void): Live {
+export function useLive(api: Api, onNotice: (text: string, level: string) => void): Live {
   const [state, apply] = useReducer(reduce, null);
   const [connected, setConnected] = useState(false);
   const [trouble, setTrouble] = useState("");
   const [ahead, setAhead] = useState(0);
-  const heard = useRef({ onNotice, onMessage });
-  heard.current = { onNotice, onMessage };
+  const heard = useRef(onNotice);
+  heard.current = onNotice;
 
   useEffect(() => {
     let source: EventSource | undefined;
@@ -41,8 +41,7 @@ export function useLive(api: Api, onNotice: (text: string, level: string) => voi
       for (const name of ["message", "message_gone", "views", "home", "channel"] as const) {
         on<Record<string, unknown>>(name, (data) => apply({ type: name, ...data } as unknown as Events));
       }
-      on<{ message: Message }>("message", ({ message }) => heard.current.onMessage(message));
-      on<{ text: string; level: string }>("notice", ({ text, level }) => heard.current.onNotice(text, level));
+      on<{ text: string; level: string }>("notice", ({ text, level }) => heard.current(text, level));
       on("reset", () => void start());
       source.onopen = () => setConnected(true);
       // A closed stream is not taken up by the browser itself: an answer such as 502 while the sandbox restarts.
@@ -63,9 +62,13 @@ export function useLive(api: Api, onNotice: (text: string, level: string) => voi
         later();
       }
     };
+    // A stream that was cut off without a word stays open for the browser; back online, everything is asked anew.
+    const back = () => void start();
+    window.addEventListener("online", back);
     void start();
     return () => {
       over = true;
+      window.removeEventListener("online", back);
       clearTimeout(timer);
       source?.close();
     };

@@ -58,7 +58,7 @@ function Content({ message }: { message: Message }) {
 
 type Props = { message: Message; follows: boolean; inThread?: boolean; onThread?: (ts: string) => void };
 
-export function senderOf(message: Message, users: User[], botName: string): Pick<User, "id" | "name" | "real_name" | "image"> {
+function senderOf(message: Message, users: User[], botName: string): Pick<User, "id" | "name" | "real_name" | "image"> {
   if (message.from === "slackbot") return { id: "USLACKBOT", name: "Slackbot" };
   const user = users.find((other) => other.id === message.user);
   return user ?? { id: message.user, name: message.from === "bot" ? botName : message.user };

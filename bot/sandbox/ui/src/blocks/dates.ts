@@ -46,10 +46,17 @@ const words: Record<string, (moment: Date, now: Date) => string> = {
   ago,
 };
 
-/** Fill Slack's date format in the reader's zone; a word it does not know stays as it is written. */
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
+/**
+ * Fill Slack's date format in the reader's zone; a word it does not know stays as it is written.
+ * A word with a capital, such as {Date_pretty}, begins a line: "Today" there, "today" elsewhere.
+ */
 export function formatDate(format: string, moment: Date, now: Date): string {
-  const filled = format.replace(/\{(\w+)\}/g, (whole, word: string) => words[word]?.(moment, now) ?? whole);
-  return /^\{\w+_pretty\}/.test(format) ? filled.charAt(0).toUpperCase() + filled.slice(1) : filled;
+  return format.replace(/\{(\w+)\}/g, (whole, word: string) => {
+    const filled = words[word.toLowerCase()]?.(moment, now);
+    return filled === undefined ? whole : /^[A-Z]/.test(word) ? capital(filled) : filled;
+  });
 }
 
 export const moment = (ts: string): Date => new Date(Number(ts) * 1000);

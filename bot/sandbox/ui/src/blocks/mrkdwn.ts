@@ -24,7 +24,9 @@ function withStyle(element: Inline, style: Style): Inline {
   return Object.keys(style).length ? { ...element, style } : element;
 }
 
-function angle(body: string, style: Style): Inline {
+const beginning = (format: string): string => format.replace(/^\{[a-z]/, (start) => start.toUpperCase());
+
+function angle(body: string, style: Style, isFirst: boolean): Inline {
   const [target = "", ...rest] = body.split("|");
   const label = unescape(rest.join("|"));
   const plain = (text: string) => withStyle({ type: "text", text }, style);
@@ -34,7 +36,7 @@ function angle(body: string, style: Style): Inline {
   if (/^!(here|channel|everyone)$/.test(target)) return withStyle({ type: "broadcast", range: target.slice(1) }, style);
   if (target.startsWith("!date^")) {
     const [, stamp = "", format = ""] = target.split("^");
-    return /^\d+$/.test(stamp) && format ? withStyle({ type: "date", timestamp: Number(stamp), format }, style) : plain(label);
+    return /^\d+$/.test(stamp) && format ? withStyle({ type: "date", timestamp: Number(stamp), format: isFirst ? beginning(format) : format }, style) : plain(label);
   }
   if (target.startsWith("!")) return plain(label || target);
   return withStyle({ type: "link", url: unescape(target), text: label || unescape(target).replace(/^mailto:/, "") }, style);
@@ -77,7 +79,7 @@ function inline(text: string, style: Style = {}): Inline[] {
     const here = text[at]!;
     let end = -1;
     let made: Inline[] = [];
-    if (here === "<" && (end = text.indexOf(">", at)) > at + 1) made = [angle(text.slice(at + 1, end), style)];
+    if (here === "<" && (end = text.indexOf(">", at)) > at + 1) made = [angle(text.slice(at + 1, end), style, at === 0 || text[at - 1] === "\n")];
     else if (here === "`" && (end = text.indexOf("`", at + 1)) > at + 1 && !text.slice(at, end).includes("\n"))
       made = [{ type: "text", text: unescape(text.slice(at + 1, end)), style: { ...style, code: true } }];
     else if (here in marks && (end = closing(text, at)) > 0) made = inline(text.slice(at + 1, end), { ...style, [marks[here]!]: true });

@@ -1,6 +1,6 @@
 import { autoUpdate, flip, offset, size, useFloating } from "@floating-ui/react-dom";
 import { useCombobox } from "downshift";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState, type ChangeEvent } from "react";
 import { Close, Down } from "../icons";
 
 export type Item = { key: string; label: string; description?: string; raw: unknown };
@@ -99,14 +99,9 @@ export function Picker(props: Props) {
       setOpen(Boolean(isOpen));
       if (!isOpen) setTyped(null);
     },
-    onInputValueChange: ({ inputValue, type }) => {
-      if (type === useCombobox.stateChangeTypes.InputChange) {
-        setTyped(inputValue ?? "");
-        if (!multiple && single && inputValue === "") onChange([]);
-      }
-    },
     onSelectedItemChange: ({ selectedItem }) => selectedItem && choose(selectedItem),
     stateReducer: (state, { type, changes }) => {
+      if (type === useCombobox.stateChangeTypes.InputClick) return { ...changes, isOpen: true };
       const chosen = type === useCombobox.stateChangeTypes.ItemClick || type === useCombobox.stateChangeTypes.InputKeyDownEnter;
       return chosen && multiple ? { ...changes, isOpen: !isFull, highlightedIndex: state.highlightedIndex } : changes;
     },
@@ -134,8 +129,12 @@ export function Picker(props: Props) {
             "aria-required": props.required || undefined,
             "aria-invalid": props.invalid || undefined,
             autoComplete: "off",
+            // Downshift tells of a change only after React has drawn: too late for the next key.
+            onChange: (event: ChangeEvent<HTMLInputElement>) => {
+              setTyped(event.target.value);
+              if (!multiple && single && event.target.value === "") onChange([]);
+            },
             onFocus: () => input.current?.select(),
-            onClick: () => setOpen(true),
             onKeyDown: (event) => {
               if (event.key === "Enter" && !open) event.preventDefault();
               const last = selected.at(-1);

@@ -1,0 +1,503 @@
+"""The page in a real browser: pressed here, the right payload at the bot, the answer drawn."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from tests.fakes.browser import chromium
+from tests.fakes.clock import FakeClock
+from tests.fakes.slack_world import SlackWorld, slack_world
+
+# One browser for all tests of this file: starting it takes longer than most of them.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Json = dict[str, Any]
+CHANNEL = "C0ENROLL"
+
+
+def plain(text: str) -> Json:
+    return {"type": "plain_text", "text": text}
+
+
+def option(text: str, value: str) -> Json:
+    return {"text": plain(text), "value": value}
+
+
+def section(text: str) -> Json:
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+def actions(*elements: Json) -> Json:
+    return {"type": "actions", "block_id": "acts", "elements": list(elements)}
+
+
+def field(label: str, block_id: str, kind: str, **rest: Any) -> Json:
+    element = {"type": kind, "action_id": "value", **rest}
+    return {"type": "input", "block_id": block_id, "label": plain(label), "element": element}
+
+
+def modal(*blocks: Json, title: str = "Add a token", submit: str = "Add", **rest: Any) -> Json:
+    view = {"type": "modal", "callback_id": "token.add", "title": plain(title), "submit": plain(submit)}
+    return {**view, "blocks": list(blocks), **rest}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(clock: FakeClock) -> AsyncIterator[SlackWorld]:
+    usages = [
+        {"usage": "status", "summary": "Health at a glance"},
+        {"usage": "token add NAME --apple-id ID", "summary": "Add an enrollment token"},
+        {"usage": "token renew NAME", "summary": "Renew it"},
+    ]
+    commands = [{"command": "/enroll", "usage_hint": "", "description": "Enrollment", "usages": usages}]
+    links = {"abm_url": "http://127.0.0.1:9/abm"}
+    async with slack_world(clock, commands=commands, links=links) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def closed_windows(browser: Browser) -> AsyncIterator[None]:
+    """Close what a test opened before its stand-in goes away."""
+    yield
+    for context in browser.contexts:
+        await context.close()
+
+
+async def opened(browser: Browser, world: SlackWorld, *, person: str = "U0ANA", **settings: Any) -> Page:
+    """Open the page as one person; what it logs as an error or asks of another host fails the test."""
+    context = await browser.new_context(**settings)
+    page = await context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    own = (world.standin.base_url, "data:", "blob:")
+    page.on("request", lambda request: None if request.url.startswith(own) else faults.append(request.url))
+    await page.goto(f"{world.standin.base_url}/?person={person}")
+    await expect(page.get_by_role("heading", name="device-enrollment")).to_be_visible()
+    await expect(page.get_by_text("Connecting to the sandbox")).to_have_count(0)
+    assert faults == []
+    return page
+
+
+async def types(page: Page, text: str) -> None:
+    await page.get_by_role("main").get_by_role("textbox").or_(page.get_by_label("Message #")).first.fill(text)
+    await page.keyboard.press("Enter")
+
+
+async def next_payload(world: SlackWorld) -> Json:
+    await world.bot.arrived.acquire()
+    return world.bot.payloads[-1]
+
+
+async def show_modal(page: Page, world: SlackWorld, view: Json) -> None:
+    """Let the bot open a modal in answer to a command typed in the page."""
+    await types(page, "/enroll token add")
+    trigger = (await next_payload(world))["trigger_id"]
+    await world.slack.views_open(trigger_id=trigger, view=view)
+    await expect(page.get_by_role("dialog", name=view["title"]["text"])).to_be_visible()
+
+
+async def submitted(page: Page, world: SlackWorld) -> Json:
+    await page.get_by_role("button", name="Add", exact=True).click()
+    payload = await next_payload(world)
+    assert payload["type"] == "view_submission"
+    values: Json = payload["view"]["state"]["values"]
+    return values
+
+
+async def test_a_command_typed_in_the_page_reaches_the_bot_and_its_answer_is_drawn(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    world.bot.answers({"response_type": "ephemeral", "text": "*2 tokens*, all well"})
+    await types(page, "/enroll status")
+    payload = await next_payload(world)
+    assert (payload["command"], payload["text"], payload["user_id"]) == ("/enroll", "status", "U0ANA")
+    answer = page.get_by_role("article").filter(has_text="2 tokens, all well")
+    await expect(answer.get_by_text("Only visible to you")).to_be_visible()
+
+
+async def test_commands_are_completed_and_recalled_by_the_arrow_keys(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    box = page.get_by_label("Message #device-enrollment")
+    await box.fill("/enroll to")
+    await expect(page.get_by_role("option")).to_have_count(2)
+    await box.press("ArrowDown")
+    await box.press("Enter")
+    await expect(box).to_have_value("/enroll token add ")
+    await box.fill("/enroll status")
+    await box.press("Enter")
+    assert (await next_payload(world))["text"] == "status"
+    await expect(box).to_have_value("")
+    await box.press("ArrowUp")
+    await expect(box).to_have_value("/enroll status")
+
+
+async def test_a_message_is_drawn_as_slack_draws_it_and_never_as_html(
+    browser: Browser, world: SlackWorld
+) -> None:
+    text = (
+        "*paris* at 10:30:45, `F9F*`, <@U0BEN>, &lt;img src=x onerror=alert(1)&gt;\n1. open ABM\n"
+        "<https://business.apple.com/a|ABM> <javascript:alert(1)|bad>"
+    )
+    blocks = [section(text), {"type": "call", "call_id": "R1"}]
+    page = await opened(browser, world)
+    await world.slack.chat_postMessage(channel=CHANNEL, text="paris", blocks=[blocks[0]])
+    message = page.get_by_role("article").last
+    await expect(message).to_contain_text("paris at 10:30:45, F9F*, @ben, <img src=x onerror=alert(1)>")
+    await expect(message).to_contain_text("1. open ABM")
+    link = message.get_by_role("link", name="ABM")
+    assert await link.get_attribute("href") == "https://business.apple.com/a"
+    assert "noopener" in (await link.get_attribute("rel") or "")
+    await expect(message.get_by_role("link")).to_have_count(1)
+    await expect(message.locator("img")).to_have_count(0)
+
+
+async def test_dates_are_shown_in_the_readers_zone(browser: Browser, world: SlackWorld) -> None:
+    page = await opened(browser, world, timezone_id="Asia/Tokyo")
+    stamp = int(world.clock.now().timestamp())
+    text = f"synced <!date^{stamp}^{{date_short_pretty}} at {{time}}|1 May 2026, 09:00 UTC>"
+    await world.slack.chat_postMessage(channel=CHANNEL, text=text)
+    await expect(page.get_by_role("article").last).to_contain_text("synced today at 18:00")
+
+
+async def test_a_pressed_button_reaches_the_bot_and_the_updated_message_is_drawn(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    button = {"type": "button", "action_id": "renew", "value": "tok_1", "text": plain("Renew token")}
+    posted = await world.slack.chat_postMessage(
+        channel=CHANNEL, text="paris", blocks=[section("*paris*"), actions(button)]
+    )
+    await page.get_by_role("button", name="Renew token").click()
+    payload = await next_payload(world)
+    (action,) = payload["actions"]
+    assert (action["action_id"], action["value"], payload["container"]["message_ts"]) == (
+        "renew",
+        "tok_1",
+        posted["ts"],
+    )
+    await world.slack.chat_update(channel=CHANNEL, ts=posted["ts"], text="ok", blocks=[section("*renewed*")])
+    await expect(page.get_by_text("renewed")).to_be_visible()
+    await expect(page.get_by_text("(edited)")).to_be_visible()
+    await expect(page.get_by_role("button", name="Renew token")).to_have_count(0)
+
+
+async def test_a_button_with_a_confirm_dialog_is_sent_only_when_confirmed(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    question = {"title": plain("Remove paris?"), "text": plain("For good."), "confirm": plain("Remove it")}
+    button = {"type": "button", "action_id": "rm", "text": plain("Remove"), "style": "danger"}
+    blocks = [actions({**button, "confirm": {**question, "deny": plain("Back")}})]
+    await world.slack.chat_postMessage(channel=CHANNEL, text="paris", blocks=blocks)
+    await page.get_by_role("button", name="Remove").click()
+    await expect(page.get_by_role("alertdialog", name="Remove paris?")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("alertdialog")).to_have_count(0)
+    assert world.bot.payloads == []
+    await page.get_by_role("button", name="Remove").click()
+    await page.get_by_role("button", name="Remove it").click()
+    assert (await next_payload(world))["actions"][0]["action_id"] == "rm"
+
+
+GROUPS: list[Json] = [
+    {"label": plain("Phones"), "options": [option("iPhone 15", "i15")]},
+    {"label": plain("Tablets"), "options": [option("iPad Air", "air"), option("iPad mini", "mini")]},
+]
+LIST = [option("iOS", "ios"), option("macOS", "mac")]
+
+
+@pytest.mark.parametrize(
+    ("element", "chosen", "key", "value"),
+    [
+        ({"type": "static_select", "options": LIST}, "macOS", "selected_option", LIST[1]),
+        ({"type": "static_select", "option_groups": GROUPS}, "iPad mini", "selected_option", None),
+        ({"type": "multi_static_select", "options": LIST}, "iOS", "selected_options", [LIST[0]]),
+        ({"type": "users_select"}, "Ben Okoro", "selected_user", "U0BEN"),
+        ({"type": "multi_users_select"}, "Ben Okoro", "selected_users", ["U0BEN"]),
+        ({"type": "channels_select"}, "#approvals", "selected_channel", "C0APPROVE"),
+        ({"type": "conversations_select"}, "#approvals", "selected_conversation", "C0APPROVE"),
+    ],
+)
+async def test_a_choice_from_a_list_reaches_the_bot(
+    browser: Browser, world: SlackWorld, element: Json, chosen: str, key: str, value: Any
+) -> None:
+    page = await opened(browser, world)
+    block = {**section("Choose"), "block_id": "b", "accessory": {**element, "action_id": "choose"}}
+    if element["type"].startswith("multi_"):
+        block["accessory"]["placeholder"] = plain("Several")
+    await world.slack.chat_postMessage(channel=CHANNEL, text="choose", blocks=[block])
+    await page.get_by_role("article").get_by_role("combobox").click()
+    await page.get_by_role("option", name=chosen).click()
+    (action,) = (await next_payload(world))["actions"]
+    assert (action["action_id"], action[key]) == ("choose", value or GROUPS[1]["options"][1])
+
+
+async def test_entries_of_an_external_select_come_from_the_bot(browser: Browser, world: SlackWorld) -> None:
+    page = await opened(browser, world)
+    found = option("Keynote", "361285480")
+
+    async def answer(payload: Json) -> Response:
+        if payload["type"] == "block_suggestion":
+            return JSONResponse({"options": [found]})
+        return PlainTextResponse("")
+
+    world.bot.answer = answer
+    element = {"type": "external_select", "action_id": "app", "min_query_length": 2}
+    await world.slack.chat_postMessage(channel=CHANNEL, text="app", blocks=[actions(element)])
+    await page.get_by_role("article").get_by_role("combobox").press_sequentially("key")
+    await page.get_by_role("option", name="Keynote").click()
+    asked = [payload for payload in world.bot.payloads if payload["type"] == "block_suggestion"]
+    assert asked[-1]["value"] == "key"
+    payload = await next_payload(world)
+    while payload["type"] != "block_actions":
+        payload = await next_payload(world)
+    assert payload["actions"][0]["selected_option"] == found
+    await expect(page.get_by_role("article").get_by_role("combobox")).to_have_value("Keynote")
+
+
+async def test_boxes_radio_buttons_dates_times_and_menus_reach_the_bot(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    elements: list[Json] = [
+        {"type": "checkboxes", "action_id": "boxes", "options": LIST},
+        {"type": "radio_buttons", "action_id": "radios", "options": [option("Old", "o"), option("New", "n")]},
+        {"type": "datepicker", "action_id": "date"},
+        {"type": "timepicker", "action_id": "time"},
+        {"type": "overflow", "action_id": "more", "options": [option("Snooze 1 day", "1d")]},
+    ]
+    await world.slack.chat_postMessage(channel=CHANNEL, text="all", blocks=[actions(*elements)])
+    got: list[Json] = []
+    await page.get_by_label("iOS").check()
+    got.append((await next_payload(world))["actions"][0]["selected_options"][0])
+    await page.get_by_label("New").check()
+    got.append((await next_payload(world))["actions"][0]["selected_option"])
+    assert [entry["value"] for entry in got] == ["ios", "n"]
+    await page.get_by_label("Date", exact=True).fill("2026-06-01")
+    assert (await next_payload(world))["actions"][0]["selected_date"] == "2026-06-01"
+    await page.get_by_label("Time", exact=True).fill("09:30")
+    last = await next_payload(world)
+    assert last["actions"][0]["selected_time"] == "09:30"
+    assert last["state"]["values"]["acts"]["date"]["selected_date"] == "2026-06-01"
+    await page.get_by_role("button", name="More actions").click()
+    await page.get_by_role("menuitem", name="Snooze 1 day").click()
+    assert (await next_payload(world))["actions"][0]["selected_option"]["value"] == "1d"
+
+
+async def test_every_input_of_a_modal_arrives_in_its_state(browser: Browser, world: SlackWorld) -> None:
+    page = await opened(browser, world)
+    blocks = [
+        field("Name", "name", "plain_text_input"),
+        field("Notes", "notes", "plain_text_input", multiline=True, initial_value="as drawn"),
+        field("Days", "days", "number_input", is_decimal_allowed=False),
+        field("Apple ID", "apple", "email_text_input"),
+        field("MDM server URL", "url", "url_text_input"),
+        field("Platforms", "platforms", "multi_static_select", options=LIST),
+        field("From", "from", "datepicker"),
+        field("Agreement", "agree", "checkboxes", options=[option("I agree", "yes")]),
+        field("Kind", "kind", "radio_buttons", options=[option("School", "s"), option("Business", "b")]),
+    ]
+    await show_modal(page, world, modal(*blocks))
+    await page.get_by_label("Name", exact=True).fill("lyon")
+    await page.get_by_label("Days").fill("30")
+    await page.get_by_label("Apple ID").fill("ade@example.com")
+    await page.get_by_label("MDM server URL").fill("https://mdm.example.com")
+    for platform in ("iOS", "macOS"):
+        await page.get_by_label("Platforms").click()
+        await page.get_by_role("option", name=platform).click()
+    await page.keyboard.press("Escape")
+    await page.get_by_label("From").fill("2026-06-01")
+    await page.get_by_label("I agree").check()
+    await page.get_by_label("School").check()
+    values = await submitted(page, world)
+    found = {block: next(iter(entries.values())) for block, entries in values.items()}
+    assert {block: entry.get("value") for block, entry in found.items() if "value" in entry} == {
+        "name": "lyon",
+        "notes": "as drawn",
+        "days": "30",
+        "apple": "ade@example.com",
+        "url": "https://mdm.example.com",
+    }
+    assert [entry["value"] for entry in found["platforms"]["selected_options"]] == ["ios", "mac"]
+    assert found["from"]["selected_date"] == "2026-06-01"
+    assert found["agree"]["selected_options"][0]["value"] == "yes"
+    assert found["kind"]["selected_option"]["value"] == "s"
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_a_required_input_left_empty_is_told_at_the_field_and_not_sent(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    await show_modal(page, world, modal(field("Name", "name", "plain_text_input")))
+    await page.get_by_role("button", name="Add", exact=True).click()
+    name = page.get_by_label("Name", exact=True)
+    await expect(name).to_have_accessible_description("Please complete this required field.")
+    await expect(name).to_be_focused()
+    assert len(world.bot.payloads) == 1
+
+
+async def test_an_error_of_the_bot_stands_at_its_field_and_what_was_typed_stays(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    await show_modal(page, world, modal(field("Name", "name", "plain_text_input")))
+    world.bot.answers({"response_action": "errors", "errors": {"name": "There is a token named paris."}})
+    name = page.get_by_label("Name", exact=True)
+    await name.fill("paris")
+    await submitted(page, world)
+    await expect(name).to_have_accessible_description("There is a token named paris.")
+    await expect(name).to_have_value("paris")
+    await name.fill("lyon")
+    await expect(page.get_by_text("There is a token named paris.")).to_have_count(0)
+
+
+async def test_a_pushed_modal_goes_back_to_one_that_kept_what_was_typed(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    view = modal(field("Name", "name", "plain_text_input"))
+    await show_modal(page, world, view)
+    await page.get_by_label("Name", exact=True).fill("lyon")
+    world.bot.answers({"response_action": "push", "view": modal(section("Look again"), title="Check")})
+    await submitted(page, world)
+    await expect(page.get_by_role("dialog", name="Check")).to_be_visible()
+    await page.get_by_role("button", name="Back").click()
+    await expect(page.get_by_label("Name", exact=True)).to_have_value("lyon")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+async def test_an_updated_modal_keeps_what_was_typed_in_inputs_that_stay(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    name = field("Name", "name", "plain_text_input")
+    await show_modal(page, world, modal(name))
+    await page.get_by_label("Name", exact=True).fill("lyon")
+    (view,) = world.standin.page.snapshot("U0ANA")["views"]
+    await world.slack.views_update(view_id=view["id"], view=modal(section("*One more*"), name, title="Again"))
+    await expect(page.get_by_role("dialog", name="Again")).to_contain_text("One more")
+    await expect(page.get_by_label("Name", exact=True)).to_have_value("lyon")
+
+
+async def test_a_file_given_in_a_modal_reaches_the_bot(browser: Browser, world: SlackWorld) -> None:
+    page = await opened(browser, world)
+    upload = field("Server token (.p7m)", "p7m", "file_input", filetypes=["p7m"], max_files=1)
+    await show_modal(page, world, modal(upload))
+    given = {"name": "paris.p7m", "mimeType": "application/pkcs7-mime", "buffer": b"S/MIME"}
+    await page.get_by_label("Server token (.p7m)").set_input_files(given)  # type: ignore[arg-type]
+    await expect(page.get_by_role("dialog").get_by_role("listitem")).to_contain_text("paris.p7m")
+    values = await submitted(page, world)
+    (file,) = values["p7m"]["value"]["files"]
+    assert (file["name"], file["size"]) == ("paris.p7m", 6)
+
+
+async def test_a_file_of_the_bot_is_a_card_with_a_download(browser: Browser, world: SlackWorld) -> None:
+    page = await opened(browser, world)
+    await world.slack.files_upload_v2(channel=CHANNEL, filename="paris.pem", content="PEM", title="paris.pem")
+    link = page.get_by_role("link", name="Download paris.pem")
+    async with page.expect_download() as coming:
+        await link.click()
+    assert (await coming.value).suggested_filename == "paris.pem"
+
+
+async def test_what_the_page_cannot_show_says_so(browser: Browser, world: SlackWorld) -> None:
+    picture = {"type": "image", "image_url": "https://example.com/a.png", "alt_text": "A chart of devices"}
+    page = await opened(browser, world)
+    await world.slack.chat_postMessage(channel=CHANNEL, text="picture", blocks=[picture])
+    await expect(page.get_by_role("note")).to_contain_text("A chart of devices")
+    await expect(page.get_by_role("article").locator("img")).to_have_count(0)
+
+
+async def test_replies_stand_in_a_side_panel_where_one_can_answer(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    parent = await world.slack.chat_postMessage(channel=CHANNEL, text="REQ-12")
+    await world.slack.chat_postMessage(channel=CHANNEL, text="40 of 412 done", thread_ts=parent["ts"])
+    await expect(page.get_by_text("40 of 412 done")).to_have_count(0)
+    await page.get_by_role("button", name="1 reply").click()
+    thread = page.get_by_role("complementary", name="Thread")
+    await expect(thread.get_by_text("40 of 412 done")).to_be_visible()
+    await thread.get_by_label("Reply").fill("thanks")
+    await page.keyboard.press("Enter")
+    await expect(thread.get_by_role("article")).to_have_count(3)
+    await expect(page.get_by_role("button", name="2 replies")).to_be_visible()
+
+
+async def test_channels_not_looked_at_are_marked_unread_until_they_are_opened(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    await world.slack.chat_postMessage(channel="C0APPROVE", text="REQ-12 waits")
+    entry = page.get_by_role("navigation", name="Channels").get_by_role("button", name="approvals")
+    await expect(entry).to_have_accessible_name("approvals 1 unread")
+    await entry.click()
+    await expect(page.get_by_text("REQ-12 waits")).to_be_visible()
+    await expect(entry).to_have_accessible_name("approvals")
+
+
+async def test_one_can_become_another_person(browser: Browser, world: SlackWorld) -> None:
+    page = await opened(browser, world)
+    await world.slack.chat_postEphemeral(channel=CHANNEL, user="U0ANA", text="only for ana")
+    await expect(page.get_by_text("only for ana")).to_be_visible()
+    await page.get_by_role("button", name="You are Ana Lima, admin").click()
+    await page.get_by_role("menuitemradio", name="Ben Okoro").click()
+    await expect(page.get_by_role("button", name="You are Ben Okoro, operator")).to_be_visible()
+    await expect(page.get_by_text("only for ana")).to_have_count(0)
+
+
+async def test_the_home_tab_is_asked_for_and_its_buttons_reach_the_bot(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    await page.get_by_role("navigation", name="Channels").get_by_role("button", name="enrollbot").click()
+    await page.get_by_role("tab", name="Home").click()
+    payload = await next_payload(world)
+    while payload["event"].get("tab") != "home":
+        payload = await next_payload(world)
+    button = {"type": "button", "action_id": "sync", "text": plain("Sync now")}
+    view = {"type": "home", "blocks": [section("*2 tokens*"), actions(button)]}
+    await world.slack.views_publish(user_id="U0ANA", view=view)
+    await page.get_by_role("button", name="Sync now").click()
+    pressed = await next_payload(world)
+    assert (pressed["type"], pressed["view"]["type"]) == ("block_actions", "home")
+
+
+async def test_what_was_said_while_the_page_was_cut_off_appears_when_it_is_back(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    await page.context.set_offline(offline=True)
+    await world.slack.chat_postMessage(channel=CHANNEL, text="said meanwhile")
+    await page.context.set_offline(offline=False)
+    await expect(page.get_by_text("said meanwhile")).to_be_visible(timeout=20_000)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_a_phone_shows_no_sideways_scrolling(browser: Browser, world: SlackWorld, scheme: str) -> None:
+    page = await opened(
+        browser, world, viewport={"width": 360, "height": 740}, color_scheme=scheme, has_touch=True
+    )
+    world.clock.move(timedelta(days=1))
+    long = "F9F" * 60
+    rows = [{"type": "mrkdwn", "text": f"*State*\n{long}"}, {"type": "mrkdwn", "text": "*Days*\n14"}]
+    blocks = [section(f"`{long}`"), {"type": "section", "fields": rows}]
+    await world.slack.chat_postMessage(channel=CHANNEL, text="long", blocks=blocks)
+    await expect(page.get_by_role("article")).to_contain_text("State")
+    widths = "[document.documentElement.scrollWidth, document.querySelector('.scroller').scrollWidth]"
+    assert max(await page.evaluate(widths)) <= 360
