@@ -206,7 +206,7 @@ class SyncView:
     next_step: str | None
     channel: str | None
     message_ts: str | None
-    remarks: tuple[str, ...] = ()
+    token_channel: str | None
 
 
 @dataclass(frozen=True, slots=True)

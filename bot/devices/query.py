@@ -20,6 +20,8 @@ _WORD = re.compile(
 )
 _SERIAL = re.compile(r"[A-Z0-9]{1,32}\*?")
 _MOST_WORDS = 40
+#: A query travels in the value of a button, which holds 2,000 characters.
+_MOST_CHARS = 1500
 
 
 class Key(StrEnum):
@@ -62,6 +64,8 @@ class Query:
 def parse(text: str, *, now: datetime) -> Query:
     """Read a query. Raises `UnknownKey`, `ValueWrong` or another `QueryWrong`; an empty text means all."""
     stripped = " ".join(text.split())
+    if len(stripped) > _MOST_CHARS:
+        raise QueryWrong("The query is too long.", next_step=f"Keep it below {_MOST_CHARS:,} characters.")
     conditions: list[Condition] = []
     at = 0
     while at < len(stripped):

@@ -11,8 +11,8 @@ import msgspec
 
 from bot.backend.port import DeviceFacts, Operation
 from bot.devices.errors import FullSyncTooSoon, SyncTooSoon, minutes_until
-from bot.devices.facts import DeviceView, KeptFacts, Kind, Verdict
-from bot.devices.models import DeviceState, SyncKind
+from bot.devices.facts import DeviceView, KeptFacts, Kind, SyncView, Verdict
+from bot.devices.models import DeviceState, SyncKind, SyncState
 from bot.devices.query import Condition, Key
 from bot.tokens.facts import TokenState
 
@@ -23,6 +23,8 @@ LONGEST_RUN = timedelta(minutes=15)
 GOES_ON_AFTER = timedelta(minutes=15)
 RETRIES = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4))
 PAGE_SIZE = 1000
+#: The reason of a sync that nobody asked for.
+AUTOMATIC = "automatic"
 #: A day's slots differ by seconds; without this the full sync of the eighth day would slip to the ninth.
 _SLACK = timedelta(hours=1)
 _SPREAD_S = 3600
@@ -351,3 +353,16 @@ def _profile_fits(kind: Kind, value: str) -> bool:
 def _removal_fits(kind: Kind, value: str) -> bool:
     states = {"yes": {DeviceState.REMOVED}, "no": {DeviceState.PRESENT}}
     return DeviceState(kind.state) in states.get(value, set(DeviceState))
+
+
+def is_worth_telling(view: SyncView, *, failures: int) -> bool:
+    """Say whether a channel is told of an ended sync.
+
+    Always when somebody asked for it, waits for it, or it was forced; an automatic one when devices came
+    or left, one could not be read, or it is the first failure in a row.
+    """
+    if view.user_id is not None or view.reason != AUTOMATIC or view.forced is not None:
+        return True
+    if view.state is SyncState.FAILED:
+        return failures <= 1
+    return any((view.added, view.removed, view.returned, view.moved, view.unreadable))

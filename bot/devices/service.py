@@ -82,7 +82,6 @@ MAX_FORGOTTEN_AT_ONCE = 1000
 _CSV_BATCH = 5000
 _REMOVE_BATCH = 500
 _SYSTEM = Actor.job("sync")
-_AUTOMATIC = "automatic"
 _TELL_FOR = timedelta(days=2)
 
 
@@ -105,6 +104,15 @@ class DeviceService:
         self._audit = audit
         self._tokens = tokens
         self._settings = settings
+        self._launch: Callable[[str], None] | None = None
+
+    def tell_work(self, launch: Callable[[str], None]) -> None:
+        """Take the function that begins a sync at once, without waiting for the job to look."""
+        self._launch = launch
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
 
     @property
     def texts(self) -> BackendTexts:
@@ -127,22 +135,41 @@ class DeviceService:
         `TokenAwaited`. `exempt` syncs need not wait for the 15 minutes between two.
         """
         token = await self._tokens.get(name, actor=actor)
+        return await self._start_checked(token, actor, full=full, exempt=exempt, delivery=delivery)
+
+    async def start_sync_by_id(
+        self, token_id: str, *, actor: Actor, delivery: str | None = None
+    ) -> SyncStarted:
+        """Put a sync of a token on the work list, as `start_sync` does. Raises `TokenGone` as well."""
+        token = await self._tokens.get_by_id(token_id, actor=actor)
+        return await self._start_checked(token, actor, full=False, exempt=False, delivery=delivery)
+
+    async def _start_checked(
+        self, token: TokenView, actor: Actor, *, full: bool, exempt: bool, delivery: str | None
+    ) -> SyncStarted:
         actor.require(Role.OPERATOR, tags=token.tags)
         if not token.has_token:
             raise TokenAwaited(token.name)
         async with self._db.begin() as session:
             if delivery is not None and not await claim_once(session, delivery, self._clock.now()):
                 raise DeliveredAgain
-            running = await store.open_sync(session, token.id)
-            if running is not None and not await self._goes_on_now(session, running):
-                return SyncStarted(await self._sync_view(session, running, token), is_new=False)
-            if running is not None:
-                return SyncStarted(await self._sync_view(session, running, token), is_new=True)
-            kind = await self._checked_kind(session, token, full=full, exempt=exempt)
-            sync = self._new_sync(token.id, kind, reason=WishReason.ASKED.value, asked_by=actor)
-            await self._insert(session, sync)
-            await self._record_start(session, actor, sync, token)
-            return SyncStarted(await self._sync_view(session, sync, token), is_new=True)
+            started = await self._start(session, token, actor, full=full, exempt=exempt)
+        if started.is_new and self._launch is not None:
+            self._launch(started.sync.id)
+        return started
+
+    async def _start(
+        self, session: AsyncSession, token: TokenView, actor: Actor, *, full: bool, exempt: bool
+    ) -> SyncStarted:
+        running = await store.open_sync(session, token.id)
+        if running is not None:
+            goes_on = await self._goes_on_now(session, running)
+            return SyncStarted(await self._sync_view(session, running, token), is_new=goes_on)
+        kind = await self._checked_kind(session, token, full=full, exempt=exempt)
+        sync = self._new_sync(token.id, kind, reason=WishReason.ASKED.value, asked_by=actor)
+        await self._insert(session, sync)
+        await self._record_start(session, actor, sync, token)
+        return SyncStarted(await self._sync_view(session, sync, token), is_new=True)
 
     async def syncable(self, *, actor: Actor) -> list[TokenView]:
         """Return the tokens that the actor may sync. Raises `NothingToSync`."""
@@ -281,7 +308,7 @@ class DeviceService:
             return False
         last_full_at = cursor.last_full_started_at if cursor else None
         kind = rules.automatic_kind(last_full_at=last_full_at, now=now)
-        sync = self._new_sync(token.id, kind, reason=_AUTOMATIC, asked_by=_SYSTEM)
+        sync = self._new_sync(token.id, kind, reason=rules.AUTOMATIC, asked_by=_SYSTEM)
         async with self._db.begin() as session:
             if await store.open_sync(session, token.id) is not None:
                 return False
@@ -453,6 +480,7 @@ class DeviceService:
             **shared,
             token_name=token.name if token else "(removed)",
             server_name=token.server_name if token else None,
+            token_channel=token.channel if token else None,
             kind=SyncKind(sync.kind),
             state=SyncState(sync.state),
             took=timedelta(milliseconds=sync.busy_ms),

@@ -1,0 +1,166 @@
+"""What happens to devices by itself: syncs that are due, wanted or left over, and what is told of them."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from bot.devices import blocks, rules
+from bot.devices.facts import SyncView
+from bot.devices.models import SyncState
+from bot.devices.service import DeviceService
+from bot.kit.background import Background
+from bot.kit.errors import EnrollbotError
+from bot.kit.jobs import Jobs
+from bot.kit.logs import get_logger, new_reference, with_reference
+from bot.settings import Settings
+from bot.slack.blocks import Message
+from bot.slack.post import Posted, Poster
+from bot.slack.progress import Progress
+
+log = get_logger(__name__)
+
+#: How soon a sync that another room wished for begins, and one that a killed process left goes on.
+LOOK_EVERY = timedelta(seconds=5)
+SCHEDULE_EVERY = timedelta(minutes=1)
+#: Each sync keeps a page and its rows in memory, and on SQLite they write in turns anyway.
+AT_ONCE = 4
+
+
+def register(
+    jobs: Jobs, service: DeviceService, *, poster: Poster, background: Background, settings: Settings
+) -> None:
+    """Register the jobs of this room, and let syncs asked for by hand begin at once."""
+    runner = SyncRunner(service, poster=poster, background=background, channel=settings.channel)
+    service.tell_work(runner.launch)
+    jobs.every("devices.syncs", LOOK_EVERY, runner.look)
+    jobs.every("devices.schedule", SCHEDULE_EVERY, runner.schedule)
+
+
+class SyncRunner:
+    """Runs syncs of this process in the background, and tells how they went."""
+
+    def __init__(
+        self, service: DeviceService, *, poster: Poster, background: Background, channel: str | None
+    ) -> None:
+        self._service = service
+        self._poster = poster
+        self._background = background
+        self._channel = channel
+        self._running: set[str] = set()
+        self._telling = asyncio.Lock()
+        self._turns = asyncio.Semaphore(AT_ONCE)
+
+    async def look(self, _slot: datetime) -> None:
+        """Take wishes, run what should be running, tell what is still to be told."""
+        await self._service.take_wishes()
+        for sync_id in await self._service.due_syncs():
+            self.launch(sync_id)
+        await self._tell_untold()
+
+    async def schedule(self, _slot: datetime) -> None:
+        """Put automatic syncs that are due on the work list."""
+        await self._service.schedule_due()
+
+    def launch(self, sync_id: str) -> None:
+        """Run a sync in the background unless it runs here already."""
+        if sync_id in self._running or self._background.stopping.is_set():
+            return
+        self._running.add(sync_id)
+        self._background.start(self._run(sync_id), name=f"sync {sync_id}")
+
+    async def _run(self, sync_id: str) -> None:
+        try:
+            async with self._turns:
+                with with_reference(new_reference()):
+                    await self._run_told(sync_id)
+        finally:
+            self._running.discard(sync_id)
+
+    async def _run_told(self, sync_id: str) -> None:
+        view = await self._service.sync_view(sync_id)
+        progress = self._progress(view)
+        shown = _Shown(progress, view, self._service, self._background)
+        ended = await self._service.run_sync(
+            sync_id, show=shown, is_stopping=self._background.stopping.is_set
+        )
+        if ended is None:
+            return
+        log.info("sync", sync=ended.id, state=ended.state.value, pages=ended.pages, devices=ended.received)
+        if ended.state is SyncState.STOPPED:
+            await self._tell_stop(ended, progress)
+            return
+        await self._tell(ended, progress)
+
+    def _progress(self, view: SyncView) -> Progress | None:
+        channel = view.channel or view.token_channel or self._channel
+        if channel is None:
+            return None
+        posted = Posted(view.channel, view.message_ts) if view.channel and view.message_ts else None
+        return Progress(
+            self._poster,
+            channel,
+            self._service.clock,
+            posted=posted,
+            metadata=blocks.metadata_of(view),
+        )
+
+    async def _tell_stop(self, view: SyncView, progress: Progress | None) -> None:
+        if progress is None or self._background.stopping.is_set():
+            return
+        posted = await progress.finish(blocks.sync_stopped(view))
+        if posted is not None:
+            await self._service.note_message(view.id, channel=posted.channel, ts=posted.ts)
+
+    async def _tell_untold(self) -> None:
+        async with self._telling:
+            for view in await self._service.untold():
+                if view.id not in self._running:
+                    await self._tell(view, self._progress(view))
+
+    async def _tell(self, view: SyncView, progress: Progress | None) -> None:
+        """Tell a result once; what Slack did not take stays to be told."""
+        facts = await self._service.sync_facts(view.token_id)
+        is_shown = progress is not None and progress.posted is not None
+        if not is_shown and not rules.is_worth_telling(view, failures=facts.failures):
+            await self._service.note_told(view.id)
+            return
+        message = blocks.sync_result(view, self._service.texts)
+        if progress is not None:
+            is_told = await progress.finish(message) is not None
+        else:
+            is_told = await self._tell_person(view, message)
+        if is_told:
+            await self._service.note_told(view.id)
+
+    async def _tell_person(self, view: SyncView, message: Message) -> bool:
+        """Without a channel, tell who asked; nobody asked for an automatic sync."""
+        if view.user_id is None:
+            return True
+        try:
+            await self._poster.direct(view.user_id, message)
+        except EnrollbotError as error:
+            log.warning("sync result not told", sync=view.id, error=str(error))
+            return False
+        return True
+
+
+class _Shown:
+    """Shows a sync's progress where somebody waits for it, and notes once where it stands."""
+
+    def __init__(
+        self, progress: Progress | None, view: SyncView, service: DeviceService, background: Background
+    ) -> None:
+        waits = view.user_id is not None or view.forced is not None
+        self._progress = progress if waits else None
+        self._service = service
+        self._background = background
+        self._is_noted = view.message_ts is not None
+
+    def __call__(self, view: SyncView) -> None:
+        if self._progress is None:
+            return
+        self._progress.show(blocks.sync_progress(view))
+        posted = self._progress.posted
+        if posted is not None and not self._is_noted:
+            self._is_noted = True
+            note = self._service.note_message(view.id, channel=posted.channel, ts=posted.ts)
+            self._background.start(note, name="note progress")
