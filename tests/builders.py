@@ -1,0 +1,63 @@
+"""Values for tests, whole and plausible; a test names only what it is about."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bot.tokens.facts import TokenState, TokenView
+
+NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
+
+
+def token_view(name: str = "paris", **changes: Any) -> TokenView:
+    """A token in use, 200 days before its end."""
+    view = TokenView(
+        id=f"id-{name}",
+        name=name,
+        state=TokenState.ACTIVE,
+        days_left=200,
+        tags=frozenset(),
+        expected_apple_id="ade@example.com",
+        mdm_url="https://mdm.example.com/enroll",
+        channel=None,
+        approvals_channel=None,
+        owner=None,
+        warn_days=(30, 14, 7, 3, 1),
+        agreed_by="U0ANA",
+        agreed_at=NOW - timedelta(days=165),
+        added_by="U0ANA",
+        added_at=NOW - timedelta(days=165),
+        server_uuid="6666ED66666666666666666666666666",
+        server_name=name,
+        org_name="Example Trust",
+        org_id="6666666",
+        org_type="org",
+        made_by="ade@example.com",
+        expires_at=NOW + timedelta(days=200),
+        installed_at=NOW - timedelta(days=165),
+        installed_by="U0ANA",
+        full_page_size=1000,
+        delta_page_size=1000,
+        asked_at=NOW,
+        last_ok_at=NOW,
+        rejected_since=None,
+        refused_word=None,
+        terms_since=None,
+        renewal_opened_at=None,
+        certificate_fingerprint="ab" * 32,
+        staged_fingerprint=None,
+        next_step=None,
+    )
+    return replace(view, **changes)
+
+
+def awaiting_token(name: str = "nice", **changes: Any) -> TokenView:
+    """A token whose server token was not uploaded yet."""
+    missing = {
+        field: None
+        for field in (
+            *("days_left", "server_uuid", "server_name", "org_name", "org_id", "org_type", "made_by"),
+            *("expires_at", "installed_at", "installed_by", "asked_at", "last_ok_at"),
+        )
+    }
+    return token_view(name, **(missing | {"state": TokenState.AWAITING} | changes))

@@ -1,0 +1,99 @@
+"""What the screens that join rooms say, and to whom they offer which button."""
+
+from datetime import timedelta
+
+import pytest
+
+from bot.devices.facts import DeviceCounts, TokenSyncFacts
+from bot.home import blocks
+from bot.home.rules import TokenRow
+from bot.kit.actor import Role
+from bot.slack.blocks import Message
+from bot.tokens.facts import NextAction, NextStep, TokenState, TokenView
+from tests.builders import NOW, awaiting_token, token_view
+
+SYNCED = TokenSyncFacts(last_ok_at=NOW - timedelta(hours=2))
+
+
+def row(token: TokenView, *, syncs: TokenSyncFacts = SYNCED, without_profile: int = 0) -> TokenRow:
+    return TokenRow(token, DeviceCounts(present=812, without_profile=without_profile), syncs)
+
+
+def buttons(message: Message) -> list[str]:
+    found = [block for block in message.blocks if block["type"] == "actions"]
+    return [element["text"]["text"] for block in found for element in block["elements"]]
+
+
+def status(*rows: TokenRow, role: Role = Role.ADMIN) -> Message:
+    return blocks.status(rows, role=role, slash="/enroll", now=NOW)
+
+
+def test_status_says_state_days_devices_and_last_sync_of_each_token() -> None:
+    text = status(row(token_view(), without_profile=3)).text
+    assert "paris · active, 200 days left" in text
+    assert "812 devices, 3 without a profile · last sync Fri 1 May, 07:00 UTC" in text
+    assert "Example Trust · MDM server in ABM: paris" in text
+
+
+def test_the_text_of_a_message_carries_the_facts_of_its_blocks() -> None:
+    message = status(row(token_view()))
+    assert "All is well: 1 token works. 812 devices." in message.text
+    assert "/enroll help" in message.text
+
+
+def test_status_without_tokens_offers_the_first_step_to_an_admin_only() -> None:
+    assert buttons(status()) == ["Add token"]
+    told = status(role=Role.VIEWER)
+    assert buttons(told) == []
+    assert "An admin of this bot adds the first one." in told.text
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [(Role.VIEWER, []), (Role.OPERATOR, ["Sync now"]), (Role.ADMIN, ["Sync now", "Renew token"])],
+)
+def test_buttons_are_offered_only_to_who_may_press_them(role: Role, expected: list[str]) -> None:
+    assert buttons(status(row(token_view()), role=role)) == expected
+
+
+def test_a_token_that_awaits_its_file_offers_certificate_and_upload_and_no_sync() -> None:
+    step = NextStep("upload its server token.", (NextAction.GET_CERTIFICATE, NextAction.UPLOAD))
+    card = blocks.token_card(row(awaiting_token(next_step=step)), role=Role.ADMIN, now=NOW)
+    assert buttons(card) == ["Get certificate", "Upload server token"]
+    assert "Next: upload its server token." in card.text
+    assert "Devices" not in card.text
+
+
+def test_a_failing_sync_says_how_often_and_since_when() -> None:
+    syncs = TokenSyncFacts(last_ok_at=NOW - timedelta(days=2), failures=2)
+    assert (
+        "last sync Wed 29 Apr, 09:00 UTC, failed 2 times since" in status(row(token_view(), syncs=syncs)).text
+    )
+
+
+def test_a_token_card_names_organisation_server_maker_and_settings() -> None:
+    token = token_view(tags=frozenset({"emea", "retail"}), owner="U0BEN", channel="C1")
+    text = blocks.token_card(row(token), role=Role.VIEWER, now=NOW).text
+    for fact in ("Example Trust (6666666)", "ade@example.com", "emea, retail", "30, 14, 7, 3, 1 days before"):
+        assert fact in text
+    assert "<@U0BEN>" in text
+    assert "<#C1>" in text
+
+
+def test_names_from_outside_ping_nobody() -> None:
+    token = token_view(org_name="<!channel> & sons", state=TokenState.TERMS)
+    told = status(row(token))
+    assert "<!channel>" not in str(told.blocks)
+    assert "&lt;!channel&gt; &amp; sons" in str(told.blocks)
+
+
+def test_the_home_tab_of_somebody_without_a_role_shows_nothing_else() -> None:
+    view = blocks.home_tab([row(token_view())], role=Role.NONE, slash="/enroll", now=NOW)
+    assert len(view["blocks"]) == 1
+    assert "no role here yet" in str(view["blocks"])
+
+
+def test_a_hundred_tokens_stay_within_one_home_tab() -> None:
+    rows = [row(token_view(f"t{number}")) for number in range(100)]
+    view = blocks.home_tab(rows, role=Role.ADMIN, slash="/enroll", now=NOW)
+    assert len(view["blocks"]) <= 100
