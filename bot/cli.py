@@ -112,6 +112,13 @@ def _audit_verify(_options: argparse.Namespace) -> None:
 def _settings() -> Settings:
     settings = Settings.load(os.environ)
     logs.configure(settings.log_format)
+    logs.hide(
+        settings.slack_bot_token,
+        settings.slack_app_token,
+        settings.slack_signing_secret,
+        settings.admin_token,
+        settings.encryption_keys,
+    )
     return settings
 
 
