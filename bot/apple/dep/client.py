@@ -29,6 +29,9 @@ from bot.apple.dep.errors import (
     failure_of,
 )
 from bot.kit.clock import Clock
+from bot.kit.logs import get_logger
+
+log = get_logger(__name__)
 
 MAX_DEVICES = 1000
 """Devices that one call may carry (Apple: "limit requests to 1000 devices at a time")."""
@@ -249,6 +252,13 @@ class DepClient(Generic[S]):
                 wait = self._wait_after(failure, failures, started)
                 if wait is None or not request.may_repeat_after(failure):
                     raise
+                log.warning(
+                    "call to Apple failed, trying again",
+                    path=request.path,
+                    failure=type(failure).__name__,
+                    word=failure.word,
+                    wait_s=round(wait, 1),
+                )
             await self._service.clock.sleep(wait)
 
     async def _with_session(self, request: "_Request", login: "_Login") -> bytes:
@@ -318,6 +328,7 @@ class _Login:
             raise failure_of(answer, now=self._service.clock.now(), is_login=True)
         token = wire.read_session(answer.body)
         self.is_done = True
+        log.info("session with Apple opened")
         return SecretStr(token)
 
 

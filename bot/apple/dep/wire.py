@@ -85,6 +85,10 @@ Make = Callable[[Device, bytes, dict[str, Any] | None], D]
 """Makes what the caller wants of a device, its JSON, and the keys that are not known here."""
 
 
+class _TolerantDevice(Device, frozen=True, gc=False, forbid_unknown_fields=False):
+    """A device with keys that are not known here, when the rest of it is as it should be."""
+
+
 class UnreadableDevice(Exception):
     """A device that cannot be read; `serial` is None when not even that could be."""
 
@@ -139,6 +143,7 @@ _LISTS = ("imei", "meid")
 _KNOWN = frozenset(Device.__struct_encode_fields__)
 
 _device = msgspec.json.Decoder(Device)
+_tolerant = msgspec.json.Decoder(_TolerantDevice)
 _anything = msgspec.json.Decoder()
 
 
@@ -153,11 +158,27 @@ def read_device(raw: bytes, make: Make[D], *, serial: str | None = None) -> D:
     """Read one device, or raise `UnreadableDevice`. `serial` stands in where the device has none."""
     try:
         device = _device.decode(raw)
+        if _is_utc(device):
+            return make(device, raw, None)
     except _NOT_JSON:
-        device = None
-    if device is not None and _is_utc(device):
-        return make(device, raw, None)
+        pass
+    try:
+        device = _tolerant.decode(raw)
+        if _is_utc(device):
+            return make(device, raw, _extra(_anything.decode(raw)))
+    except _NOT_JSON:
+        pass
     return _read_leniently(raw, make, serial)
+
+
+def _extra(values: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the keys that are not known here; the status of details is no fact of the device."""
+    extra = {
+        key: value
+        for key, value in values.items()
+        if key not in _KNOWN and key != "response_status" and value is not None
+    }
+    return extra or None
 
 
 def _read_unless_nul(raw: bytes, make: Make[D], *, serial: str | None = None) -> D:
@@ -188,14 +209,13 @@ def _read_leniently(raw: bytes, make: Make[D], serial: str | None) -> D:
     named = _normal_serial(values.get("serial_number", serial))
     if named is None:
         raise UnreadableDevice(None, "has no serial number")
-    extra = {key: value for key, value in values.items() if key not in _KNOWN and key != "response_status"}
     known = {key: _mended(key, value) for key, value in values.items() if key in _KNOWN}
     known["serial_number"] = "PLAIN"  # any serial is good here; the struct wants a plain one
     try:
         device = msgspec.structs.replace(msgspec.convert(known, Device), serial=named)
     except msgspec.ValidationError as failure:
         raise UnreadableDevice(named, f"has an unexpected value: {_path_of(failure)}") from None
-    return make(device, raw, extra or None)
+    return make(device, raw, _extra(values))
 
 
 def _mended(key: str, value: object) -> object:
