@@ -66,12 +66,6 @@ _LABELS = {
     NextAction.RENEW: "Renew token",
     NextAction.CHECK_AGAIN: "Check again",
 }
-_PLACES = {
-    "mdm_url": "MDM server URL",
-    "channel": "Channel",
-    "approvals_channel": "Approvals",
-    "owner": "Owner",
-}
 _HEADLINES: dict[type[RenewalFault], str] = {
     WrongServer: "this file belongs to another MDM server",
     ServerMadeAgain: "the server was deleted in ABM and made again",
@@ -146,46 +140,36 @@ def _lines(*lines: str | None) -> str:
 
 def add_modal(name: str = "", *, texts: BackendTexts) -> View:
     """Ask for what a new token needs."""
+    name_hint = (
+        "1 to 40 letters, digits, dots, dashes or underscores. Give the server the same name in"
+        f" {texts.portal}; there it is only a label."
+    )
     return modal(
         title="Add a token",
         callback_id=ADD,
         submit="Add",
         blocks=[
-            input_block(
-                label="Name",
-                block_id="name",
-                element=text_input(placeholder="paris", initial=name, max_length=40),
-                hint="1 to 40 letters, digits, dots, dashes or underscores. Give the server the same name in"
-                f" {texts.portal}; there it is only a label.",
-            ),
-            input_block(
-                label="Apple ID",
-                block_id="apple_id",
-                element=text_input(placeholder="ade@example.com", max_length=254),
-                hint="The account that will generate the token. Its password change or departure ends the"
-                " token, so an account of the organisation is better than a personal one.",
-            ),
-            input_block(
-                label="MDM server URL",
-                block_id="mdm_url",
-                element=text_input(placeholder="https://mdm.example.com/enroll", max_length=2000),
-                hint="Where devices enroll; profiles take it from here. It can be set later.",
-                optional=True,
-            ),
-            input_block(
-                label="Scope tags",
-                block_id="tags",
-                element=text_input(placeholder="schools, france", max_length=800),
-                hint="Labels that limit who sees and manages this token, its profiles and its devices.",
-                optional=True,
-            ),
-            input_block(
-                label="Agreement",
-                block_id="agree",
-                element=checkboxes({"agree": rules.AGREEMENT}),
-            ),
+            _text("Name", "name", name_hint, placeholder="paris", initial=name, most=40),
+            _text("Apple ID", "apple_id", _APPLE_ID_HINT, placeholder="ade@example.com", most=254),
+            _text("MDM server URL", "mdm_url", _URL_HINT, placeholder="https://mdm.example.com", most=2000),
+            _text("Scope tags", "tags", _TAGS_HINT, placeholder="schools, france", most=800),
+            input_block(label="Agreement", block_id="agree", element=checkboxes({"agree": rules.AGREEMENT})),
         ],
     )
+
+
+_APPLE_ID_HINT = (
+    "The account that will generate the token. Its password change or departure ends the token, so an"
+    " account of the organisation is better than a personal one."
+)
+_URL_HINT = "Where devices enroll; profiles take it from here. It can be set later."
+_TAGS_HINT = "Labels that limit who sees and manages this token, its profiles and its devices."
+
+
+def _text(label: str, block_id: str, hint: str, *, placeholder: str, most: int, initial: str = "") -> Block:
+    element = text_input(placeholder=placeholder, initial=initial, max_length=most)
+    is_optional = block_id in ("mdm_url", "tags")
+    return input_block(label=label, block_id=block_id, element=element, hint=hint, optional=is_optional)
 
 
 def adding_view() -> View:
@@ -271,7 +255,7 @@ def installed(result: Uploaded, *, by: str) -> Message:
                 f"*Token {escape(token.name)} is active*, uploaded by {mention(by)}",
                 _where(token),
                 f"Expires {_expiry(token)}",
-                "The first full sync has started; its result follows in the channel.",
+                "The first full sync has started; its result follows.",
             )
         ),
         *_remarks(result.remarks),

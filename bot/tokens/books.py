@@ -204,12 +204,18 @@ class Books:
         )
 
     @contextlib.asynccontextmanager
-    async def naming(self, name: str) -> AsyncIterator[None]:
-        """Name the unique key that two people adding at once run into."""
+    async def change(self, token: Token, server_name: str = "") -> AsyncIterator[AsyncSession]:
+        """Open a writing transaction; name the unique key that two people at once run into."""
         try:
-            yield
-        except IntegrityError:
-            raise NameTaken(name) from None
+            async with self.db.begin() as session:
+                yield session
+        except IntegrityError as error:
+            # SQLite names the column, PostgreSQL the index.
+            if any(word in str(error.orig) for word in ("token.server_uuid", "uq_token_live_server")):
+                raise ServerHasToken(token.name, server_name=server_name, other=None) from None
+            if any(word in str(error.orig) for word in ("token.name_key", "uq_token_live_name")):
+                raise NameTaken(token.name) from None
+            raise
 
     async def refuse_again(self, session: AsyncSession, delivery: str | None) -> None:
         """Stop a delivery that was taken before it is refused for what its first one did."""

@@ -1,12 +1,10 @@
 """Server tokens from files: installed, renewed or taken over only after the service has accepted them."""
 
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.backend.port import (
@@ -33,7 +31,6 @@ from bot.tokens.errors import (
     OtherToken,
     RenewalFault,
     RenewalRefused,
-    ServerHasToken,
     Standing,
     TokenAwaited,
     TokenGone,
@@ -163,7 +160,7 @@ class Installer:
         verified = await self._verify(contents, None)
         token.expected_apple_id = verified.account.made_by
         row = self._books.pair_row(token.id, pair, state=KeyPairState.CURRENT, actor=actor)
-        async with self._books.naming(token.name), self._books.db.begin() as session:
+        async with self._books.change(token, verified.account.server_name) as session:
             await self._books.refuse_second(session, token, verified.account, actor)
             await self._books.insert(session, token, found_tags, row)
             await self._store(session, token, verified, actor)
@@ -284,7 +281,7 @@ class Installer:
     ) -> Uploaded:
         token, first = held.token, held.token.installed_at is None
         promoted = verified.row is not None and verified.row.state == KeyPairState.STAGED.value
-        async with self._serving(token, verified.account), self._books.db.begin() as session:
+        async with self._books.change(token, verified.account.server_name) as session:
             await self._books.claim(session, delivery)
             await self._books.refuse_second(session, token, verified.account, actor)
             await self._store(session, token, verified, actor)
@@ -307,14 +304,6 @@ class Installer:
             view.made_by, expected=token.expected_apple_id, former=token.made_by if former else None
         )
         return Uploaded(view, former, remarks)
-
-    @contextlib.asynccontextmanager
-    async def _serving(self, token: Token, account: Account) -> AsyncIterator[None]:
-        """Name the unique key that two uploads for one server at once run into."""
-        try:
-            yield
-        except IntegrityError:
-            raise ServerHasToken(token.name, server_name=account.server_name, other=None) from None
 
     async def _store(self, session: AsyncSession, token: Token, verified: Verified, actor: Actor) -> None:
         now, account = self._books.clock.now(), verified.account

@@ -152,7 +152,7 @@ class TokenService:
         )
         pair = await self._backend.make_key_pair(token.name)
         row = self._books.pair_row(token.id, pair, state=KeyPairState.CURRENT, actor=actor)
-        async with self._books.naming(token.name), self._books.db.begin() as session:
+        async with self._books.change(token) as session:
             await self._books.claim(session, delivery)
             await self._books.insert(session, token, found_tags, row)
             await self._books.record(

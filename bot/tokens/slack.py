@@ -64,62 +64,50 @@ def register(router: Router, service: TokenService, *, poster: Posts, channel: s
     router.submission(blocks.REMOVE, role=admin, check=screens.check_remove, then=screens.remove)
 
 
-def _register_commands(router: Router, screens: "_Screens") -> None:
-    def command(
-        name: str, usage: str, summary: str, spec: Spec, handler: Callable[[Call], Awaitable[None]]
-    ) -> None:
-        router.command(name, role=Role.ADMIN, usage=usage, summary=summary, spec=spec, handler=handler)
+_ONE_NAME = Spec(positionals=("NAME",))
+_ADDING = (Option("--apple-id", "ID"), Option("--mdm-url", "URL"), Option("--tags", "a,b"), Flag("--agree"))
+_SETTING = tuple(Option(f"--{setting.value}", "VALUE") for setting in Setting)
 
-    command(
-        "token add",
-        "token add NAME --apple-id ID [--mdm-url URL] [--tags a,b] --agree",
-        "Add a token. Without the options: a form.",
-        Spec(
-            positionals=("NAME",),
-            options=(
-                Option("--apple-id", "ID"),
-                Option("--mdm-url", "URL"),
-                Option("--tags", "a,b"),
-                Flag("--agree"),
-            ),
+
+def _register_commands(router: Router, screens: "_Screens") -> None:
+    commands: list[tuple[str, str, str, Spec, Callable[[Call], Awaitable[None]]]] = [
+        (
+            "add",
+            "NAME --apple-id ID [--mdm-url URL] [--tags a,b] --agree",
+            "Add a token. Without the options: a form.",
+            Spec(positionals=("NAME",), options=_ADDING),
+            screens.add,
         ),
-        screens.add,
-    )
-    one_name = Spec(positionals=("NAME",))
-    command(
-        "token upload",
-        "token upload NAME",
-        "Upload the server token made in ABM.",
-        one_name,
-        screens.open_upload,
-    )
-    command(
-        "token renew",
-        "token renew NAME [--new-key]",
-        "Renew a token: who signs in where, the steps, and the upload.",
-        Spec(positionals=("NAME",), options=(Flag("--new-key"),)),
-        screens.renew,
-    )
-    command(
-        "token set",
-        "token set NAME [--mdm-url URL] [--channel #c] [--approvals #c] [--owner @u|@group]"
-        " [--warn 60,30,14,7,3,1]",
-        "Set where devices enroll, who is told, and when to warn; none clears.",
-        Spec(
-            positionals=("NAME",), options=tuple(Option(f"--{setting.value}", "VALUE") for setting in Setting)
+        ("upload", "NAME", "Upload the server token made in ABM.", _ONE_NAME, screens.open_upload),
+        (
+            "renew",
+            "NAME [--new-key]",
+            "Renew a token: who signs in where, the steps, and the upload.",
+            Spec(positionals=("NAME",), options=(Flag("--new-key"),)),
+            screens.renew,
         ),
-        screens.set_settings,
-    )
-    command(
-        "token tag",
-        "token tag NAME [a,b,...]",
-        "Show or replace the scope tags of a token.",
-        Spec(positionals=("NAME",), rest="TAG"),
-        screens.tag,
-    )
-    command(
-        "token remove", "token remove NAME", "Remove a token and its secrets.", one_name, screens.open_remove
-    )
+        (
+            "set",
+            "NAME [--mdm-url URL] [--channel #c] [--approvals #c] [--owner @u|@group]"
+            " [--warn 60,30,14,7,3,1]",
+            "Set where devices enroll, who is told, and when to warn; none clears.",
+            Spec(positionals=("NAME",), options=_SETTING),
+            screens.set_settings,
+        ),
+        (
+            "tag",
+            "NAME [a,b,...]",
+            "Show or replace the scope tags of a token.",
+            Spec(positionals=("NAME",), rest="TAG"),
+            screens.tag,
+        ),
+        ("remove", "NAME", "Remove a token and its secrets.", _ONE_NAME, screens.open_remove),
+    ]
+    for verb, usage, summary, spec, handler in commands:
+        name = f"token {verb}"
+        router.command(
+            name, role=Role.ADMIN, usage=f"{name} {usage}", summary=summary, spec=spec, handler=handler
+        )
 
 
 class _Screens:
@@ -133,7 +121,7 @@ class _Screens:
     # Adding
 
     async def open_add(self, call: Call) -> None:
-        await call.open_modal(blocks.add_modal(texts=self._service.texts))
+        await _show(call, blocks.add_modal(texts=self._service.texts))
 
     async def add(self, call: Call) -> None:
         name, apple_id = call.args.one("NAME"), call.args.option("--apple-id")
@@ -206,7 +194,7 @@ class _Screens:
     async def press_upload(self, call: Call) -> None:
         token = await self._service.get_by_id(call.value, actor=call.actor)
         call.actor.require(Role.ADMIN, tags=token.tags)
-        await call.open_modal(blocks.upload_modal(token))
+        await _show(call, blocks.upload_modal(token))
 
     async def check_upload(self, call: Call) -> View | None:
         if len(call.state.files("file")) != 1:
@@ -319,6 +307,14 @@ class _Screens:
             await call.answer(
                 f"This is done, but <#{escape(place)}> could not be told: {escape(error.message)}"
             )
+
+
+async def _show(call: Call, view: View) -> None:
+    """Open a modal; in one already open take its place, since Slack stacks no more than three."""
+    if call.is_in_modal:
+        await call.update_modal(view)
+    else:
+        await call.open_modal(view)
 
 
 @contextlib.contextmanager

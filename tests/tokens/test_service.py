@@ -272,6 +272,26 @@ async def test_a_second_live_token_of_one_server_is_refused_naming_the_first(roo
     assert (await room.look(second)).state is TokenState.AWAITING
 
 
+async def test_two_tokens_that_take_one_server_at_once_end_with_one(room_on_both: Room) -> None:
+    room = room_on_both
+    server = room.backend.server("paris")
+    tokens = [await room.add("paris"), await room.add("lyon")]
+    server.generate_token("elsewhere")
+    files = [
+        token_file(
+            await room.certificate(token),
+            consumer_key=server.consumer_key,
+            secret=server.token_secret,
+            server_uuid=server.uuid,
+            expires_at=room.clock.now() + timedelta(days=365),
+        )
+        for token in tokens
+    ]
+    uploads = (room.upload(token, content) for token, content in zip(tokens, files, strict=True))
+    results = await asyncio.gather(*uploads, return_exceptions=True)
+    assert sorted(type(result).__name__ for result in results) == ["ServerHasToken", "Uploaded"]
+
+
 async def test_a_server_is_free_again_once_its_token_is_removed(room_on_both: Room) -> None:
     room = room_on_both
     first, server = await room.installed("paris")
@@ -722,6 +742,26 @@ async def test_an_expired_token_is_not_asked_about(room: Room) -> None:
     view = await room.look(token)
     assert (view.state, view.days_left) == (TokenState.EXPIRED, -1)
     assert server.count("account") == 1
+
+
+async def test_a_token_that_awaits_its_file_cannot_be_asked_about(room: Room) -> None:
+    token = await room.add()
+    with pytest.raises(TokenAwaited):
+        await room.tokens.check(token.id, actor=OLE)
+    with pytest.raises(TokenGone):
+        await room.tokens.connection("0" * 32)
+
+
+async def test_a_plain_success_ends_terms_and_refusals(room: Room) -> None:
+    token, _ = await room.installed()
+    await room.tokens.record_refusal(token.id, TokenRejected("no", word="x"))
+    await room.tokens.record_refusal(token.id, TermsNotSigned("terms"))
+    view = await room.look(token)
+    assert (view.refused_word, view.state) == (None, TokenState.TERMS)
+    room.clock.move(timedelta(minutes=1))
+    await room.tokens.record_success(token.id)
+    view = await room.look(token)
+    assert (view.state, view.last_ok_at) == (TokenState.ACTIVE, room.clock.now())
 
 
 async def test_checking_needs_an_operator(room: Room) -> None:

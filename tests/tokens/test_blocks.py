@@ -1,0 +1,201 @@
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot.slack.blocks import Block, Message
+from bot.tokens import blocks
+from bot.tokens.errors import (
+    FileFitsAnotherToken,
+    NotLater,
+    NotVerified,
+    OtherToken,
+    RenewalRefused,
+    Standing,
+    WrongServer,
+)
+from bot.tokens.facts import (
+    Added,
+    Certificate,
+    Former,
+    NextAction,
+    NextStep,
+    Renewal,
+    ServiceAnswer,
+    TokenState,
+    TokenView,
+    Uploaded,
+)
+from tests.fakes.backend import TEXTS
+from tests.tokens.desk import buttons, said
+
+NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
+EXPIRES = NOW + timedelta(days=14)
+PARIS = TokenView(
+    id="p" * 32,
+    name="paris",
+    state=TokenState.EXPIRING,
+    days_left=14,
+    tags=frozenset(),
+    expected_apple_id="ade@example.com",
+    mdm_url=None,
+    channel=None,
+    approvals_channel=None,
+    owner=None,
+    warn_days=(30, 14, 7, 3, 1),
+    agreed_by="UANA",
+    agreed_at=NOW,
+    added_by="UANA",
+    added_at=NOW,
+    server_uuid="A" * 32,
+    server_name="paris",
+    org_name="Example Trust",
+    org_id="66",
+    org_type="org",
+    made_by="ade@example.com",
+    expires_at=EXPIRES,
+    installed_at=NOW,
+    installed_by="UANA",
+    full_page_size=1000,
+    delta_page_size=1000,
+    asked_at=NOW,
+    last_ok_at=NOW,
+    rejected_since=None,
+    refused_word=None,
+    terms_since=None,
+    renewal_opened_at=None,
+    certificate_fingerprint="ab" * 32,
+    staged_fingerprint=None,
+    next_step=NextStep("Renew *{server}* of {org}.", (NextAction.RENEW,)),
+)
+CERTIFICATE = Certificate("paris.pem", b"pem", "ab" * 32)
+LYON = OtherToken("l" * 32, "lyon", has_token=True)
+ACCEPTED = ServiceAnswer(accepted=True, terms_open=False, sentence="Apple still accepts it.", at=NOW)
+
+
+def refusal(*, standing: Standing, other: OtherToken | None = None) -> RenewalRefused:
+    fault = WrongServer("paris", server_name="paris", made_for="lyon")
+    return RenewalRefused("paris", faults=[fault], standing=standing, other=other)
+
+
+MESSAGES = {
+    "added": blocks.added(Added(PARIS, CERTIFICATE, TEXTS.add_steps, ("Remark.",))),
+    "installed": blocks.installed(Uploaded(PARIS, None, ("Remark.",)), by="UANA"),
+    "renewed": blocks.renewed(
+        Uploaded(PARIS, Former(EXPIRES, "ade@example.com", key_replaced=True), ()), by="UANA"
+    ),
+    "renewal": blocks.renewal(
+        Renewal(
+            PARIS,
+            ACCEPTED,
+            TEXTS.renew_warning,
+            "ade@example.com",
+            TEXTS.renew_steps,
+            CERTIFICATE,
+            ("Sync.",),
+        )
+    ),
+    "refused": blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=LYON)),
+    "another's": blocks.refused(
+        PARIS, FileFitsAnotherToken("paris", other=LYON, server_name="paris", standing=None)
+    ),
+    "not verified": blocks.refused(PARIS, NotVerified("Apple said no.", next_step="Try again.")),
+    "settings": blocks.settings_changed(replace(PARIS, owner="S0MDM", channel="C0OPS")),
+    "tags": blocks.tags(replace(PARIS, tags=frozenset({"b", "a"}))),
+    "tags changed": blocks.tags_changed(PARIS, by="UANA"),
+    "removed": blocks.removed(PARIS, by="UANA"),
+    "checked": blocks.checked(PARIS, ACCEPTED),
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
+def test_the_plain_text_carries_what_the_blocks_say(message: Message) -> None:
+    shown = {block["text"]["text"].split("\n")[0] for block in message.blocks if block["type"] == "section"}
+    for line in shown:
+        assert line.replace("*", "").split("<!date")[0] in message.text
+    assert "!" not in message.text.replace("<!", "")
+
+
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
+def test_buttons_of_one_row_have_ids_of_their_own(message: Message) -> None:
+    for row in (block for block in message.blocks if block["type"] == "actions"):
+        ids = [element["action_id"] for element in row["elements"]]
+        assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("standing", "words"),
+    [
+        (Standing(True, EXPIRES, 14), "Apple still accepts the current token (14 days left)."),
+        (Standing(True, EXPIRES, 1), "(1 day left)"),
+        (Standing(False, EXPIRES, 14), "Apple no longer accepts the current token"),
+        (Standing(None, EXPIRES, 14), "Apple could not be asked about the current token."),
+    ],
+)
+def test_a_refusal_says_how_the_current_token_stands(standing: Standing, words: str) -> None:
+    assert words in said(blocks.refused(PARIS, refusal(standing=standing)))
+
+
+def test_a_refusal_names_the_check_that_failed_and_what_to_do() -> None:
+    error = RenewalRefused("paris", faults=[NotLater(NOW, EXPIRES)], standing=Standing(True, EXPIRES, 14))
+    shown = said(blocks.refused(PARIS, error))
+    assert "*Not renewed: this file holds no newer token*" in shown
+    assert "The token in this file expires before the one in use." in shown
+    assert "Next: Download the newest token" in shown
+
+
+def test_another_tokens_button_carries_its_id() -> None:
+    message = blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=LYON))
+    assert buttons(message)["Upload to lyon"]["value"] == LYON.id
+    assert buttons(message)["Upload server token"]["value"] == PARIS.id
+
+
+def test_another_token_that_never_had_one_is_not_said_to_have_lost_it() -> None:
+    other = replace(LYON, has_token=False)
+    message = blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=other))
+    assert "ended its former token" not in said(message)
+
+
+def test_a_next_step_has_its_places_filled_and_its_buttons() -> None:
+    told, row = blocks.next_step(PARIS)
+    assert told["text"]["text"] == "Next: Renew *paris* of Example Trust."
+    assert [element["text"]["text"] for element in row["elements"]] == ["Renew token"]
+    assert row["elements"][0]["value"] == PARIS.id
+    assert blocks.next_step(replace(PARIS, next_step=None)) == []
+
+
+def test_terms_still_open_are_said_for_the_organisation() -> None:
+    open_terms = replace(ACCEPTED, terms_open=True, sentence="x")
+    message = blocks.checked(replace(PARIS, state=TokenState.TERMS), open_terms)
+    assert "still not accepted for Example Trust." in said(message)
+
+
+@pytest.mark.parametrize(("owner", "mention"), [("U0ANA", "<@U0ANA>"), ("S0MDM", "<!subteam^S0MDM>")])
+def test_an_owner_is_a_person_or_a_group(owner: str, mention: str) -> None:
+    assert mention in said(blocks.settings_changed(replace(PARIS, owner=owner)))
+
+
+def test_a_changed_maker_is_not_said_to_be_as_before() -> None:
+    result = Uploaded(
+        PARIS, Former(EXPIRES, "it2@example.com", key_replaced=False), ("Made by ade@example.com.",)
+    )
+    shown = said(blocks.renewed(result, by="UANA"))
+    assert "as before" not in shown
+    assert "Made by ade@example.com." in shown
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        blocks.add_modal("paris", texts=TEXTS),
+        blocks.upload_modal(PARIS),
+        blocks.remove_modal(PARIS),
+        blocks.adding_view(),
+        blocks.checking_view(),
+    ],
+)
+def test_a_view_has_inputs_only_with_a_submit_button(view: Block) -> None:
+    has_inputs = any(block["type"] == "input" for block in view["blocks"])
+    assert has_inputs == ("submit" in view)
+    assert len(view["title"]["text"]) <= 24
+    assert not view["title"]["text"].endswith("…")
