@@ -13,13 +13,17 @@ function literal(usage: string): string {
   return (end < 0 ? words : words.slice(0, end)).join(" ");
 }
 
+/** Without usages, the words of the hint that Slack itself would show: `status | token | help`. */
+const hinted = ({ usage_hint = "", description = "" }: Command) =>
+  ["", ...usage_hint.split("|").map((word) => word.trim()).filter(Boolean)].map((usage) => ({ usage, summary: usage ? "" : description }));
+
 function completions(text: string, commands: Command[]): Completion[] {
   if (!text.startsWith("/") || text.includes("\n")) return [];
   const [word = "", ...rest] = text.split(" ");
   const typed = rest.join(" ").toLowerCase();
   return commands.flatMap((command) => {
     if (text.includes(" ") ? command.command !== word : !command.command.startsWith(word)) return [];
-    const usages = command.usages?.length ? command.usages : [{ usage: "", summary: command.description ?? "" }];
+    const usages = command.usages?.length ? command.usages : hinted(command);
     return usages
       .map(({ usage, summary }) => ({ start: literal(usage), usage, summary: summary ?? "" }))
       .filter(({ start }) => start.startsWith(typed) || typed.startsWith(`${start} `) && start !== "")
