@@ -25,6 +25,7 @@ from bot.slack.blocks import (
     text_of,
 )
 from bot.slack.router import Command
+from bot.tokens.blocks import next_text
 from bot.tokens.facts import NextAction, TokenState, TokenView
 
 SYNC_NOW = "device.sync"
@@ -72,7 +73,7 @@ def token_card(row: TokenRow, *, role: Role, now: datetime) -> Message:
     title = section(f"{bold(f'Token {token.name}')} · {_state(token)}")
     blocks: list[Block] = [title, fields(*_facts(row, now))]
     if token.next_step:
-        blocks.append(section(f"Next: {token.next_step.text}"))
+        blocks.append(section(next_text(token)))
     buttons = _token_buttons(row, role)
     if buttons:
         blocks.append(actions(*buttons))

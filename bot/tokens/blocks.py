@@ -90,8 +90,13 @@ def next_step(token: TokenView) -> list[Block]:
     """Return what to do next about a token, with its buttons; nothing when all is well."""
     if token.next_step is None:
         return []
-    told = section(f"Next: {_fill(token.next_step.text, token)}")
+    told = section(next_text(token))
     return [told, actions(*(next_button(action, token.id) for action in token.next_step.actions))]
+
+
+def next_text(token: TokenView) -> str:
+    """Return the sentence of the next step with the token's names in it; empty when all is well."""
+    return f"Next: {_fill(token.next_step.text, token)}" if token.next_step else ""
 
 
 def numbered(steps: Sequence[str], token: TokenView) -> str:
