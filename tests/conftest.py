@@ -1,5 +1,7 @@
 """What every test may ask for: a clock, keys, and a database of its own on both engines."""
 
+import asyncio
+import contextlib
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +15,7 @@ from psycopg import sql
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
 from tests.fakes.clock import FakeClock
-from tests.tables import create_tables
+from tests.tables import create_tables, empty_tables
 
 POSTGRES_URL = os.environ.get("ENROLLBOT_TEST_POSTGRES_URL", "postgresql://127.0.0.1:5432/test")
 
@@ -43,30 +45,52 @@ def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'enrollbot.db'}"
 
 
+@contextlib.contextmanager
+def _new_database(server_url: str) -> Iterator[str]:
+    name = f"enrollbot_test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server_url, autocommit=True) as server:
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    try:
+        yield server_url.rsplit("/", 1)[0] + f"/{name}"
+    finally:
+        with psycopg.connect(server_url, autocommit=True) as server:
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """The address of an empty database, dropped afterwards."""
-    name = f"enrollbot_test_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_server, autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield postgres_server.rsplit("/", 1)[0] + f"/{name}"
-    with psycopg.connect(postgres_server, autocommit=True) as server:
-        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with _new_database(postgres_server) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_with_tables(postgres_server: str) -> Iterator[str]:
+    """The address of a database with every table, for the tests of one run to fill in turn."""
+    with _new_database(postgres_server) as url:
+        asyncio.run(_create_tables(url))
+        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """The address of an empty database, on SQLite and on PostgreSQL in turn."""
-    fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    """The address of an empty database, or of `database` where a test asks for both."""
+    fixture = "sqlite_url"
+    if request.param == "postgresql":
+        # Making a database takes PostgreSQL longer than most tests.
+        fixture = "postgres_with_tables" if "database" in request.fixturenames else "postgres_url"
     url: str = request.getfixturevalue(fixture)
     return url
 
 
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
-    """A database with every table, on SQLite and on PostgreSQL in turn."""
+    """A database with every table and no row, on SQLite and on PostgreSQL in turn."""
     db = Database.open(database_url)
-    await create_tables(db)
+    if db.dialect == "sqlite":
+        await create_tables(db)
+    else:
+        await empty_tables(db)
     yield db
     await db.close()
 
@@ -77,4 +101,10 @@ async def sqlite_database(sqlite_url: str) -> AsyncIterator[Database]:
     db = Database.open(sqlite_url)
     await create_tables(db)
     yield db
+    await db.close()
+
+
+async def _create_tables(url: str) -> None:
+    db = Database.open(url)
+    await create_tables(db)
     await db.close()

@@ -3,6 +3,8 @@
 import importlib
 from pathlib import Path
 
+import sqlalchemy as sa
+
 import bot
 from bot.kit import jobs, leases, once, secrets
 from bot.kit.db import Database, Table
@@ -20,3 +22,10 @@ async def create_tables(db: Database) -> None:
     import_all_models()
     async with db.begin() as session:
         await (await session.connection()).run_sync(Table.metadata.create_all)
+
+
+async def empty_tables(db: Database) -> None:
+    """Delete every row, on PostgreSQL."""
+    names = ", ".join(f'"{table.name}"' for table in Table.metadata.sorted_tables)
+    async with db.begin() as session:
+        await session.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY"))
