@@ -117,7 +117,7 @@ def _settings() -> Settings:
         settings.slack_app_token,
         settings.slack_signing_secret,
         settings.admin_token,
-        settings.encryption_keys,
+        *settings.each_encryption_key,
     )
     return settings
 

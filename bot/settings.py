@@ -126,6 +126,11 @@ class Settings(BaseModel):
     dep_url: Address = "https://mdmenrollment.apple.com"
 
     @property
+    def each_encryption_key(self) -> list[SecretStr]:
+        keys = self.encryption_keys.get_secret_value() if self.encryption_keys else ""
+        return [SecretStr(key.strip()) for key in keys.split(",") if key.strip()]
+
+    @property
     def uses_socket_mode(self) -> bool:
         return self.slack_app_token is not None
 
