@@ -104,6 +104,7 @@ def _wire(
         tokens=tokens,
         settings=settings,
     )
+    tokens.tell_running_work(devices.running_work)
     return Services(settings, clock, db, leases, background, audit, tokens, devices)
 
 

@@ -280,7 +280,7 @@ async def seen(session: AsyncSession, token_id: str) -> dict[int, bytearray]:
     found = await session.execute(
         sa.select(col(SeenDevices.chunk), col(SeenDevices.bits)).where(col(SeenDevices.token_id) == token_id)
     )
-    return {chunk: bytearray(bits) for chunk, bits in found.tuples()}
+    return {chunk: bytearray(bits) for chunk, bits in found}
 
 
 async def put_seen(session: AsyncSession, token_id: str, chunks: Mapping[int, bytes]) -> None:
@@ -324,7 +324,7 @@ async def devices_of_kind(
         .order_by(col(Device.serial))
         .limit(limit)
     )
-    return [(serial, number) for serial, number in found.tuples()]
+    return [(serial, number) for serial, number in found]
 
 
 # Syncs
@@ -412,7 +412,7 @@ async def device(session: AsyncSession, serial: str) -> tuple[Device, DeviceKind
         .join(DeviceKind, col(DeviceKind.id) == col(Device.kind_id))
         .where(col(Device.serial) == serial)
     )
-    row = found.tuples().one_or_none()
+    row = found.one_or_none()
     return (row[0], row[1]) if row else None
 
 
