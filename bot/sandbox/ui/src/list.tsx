@@ -13,7 +13,8 @@ function follows(message: Message, before: Message | undefined): boolean {
     before !== undefined &&
     before.user === message.user &&
     before.from === message.from &&
-    before.ephemeral_for === message.ephemeral_for &&
+    !before.ephemeral_for &&
+    !message.ephemeral_for &&
     message.subtype !== "thread_broadcast" &&
     !before.reply_count &&
     Number(message.ts) - Number(before.ts) < together &&
