@@ -16,8 +16,10 @@ from structlog.typing import EventDict, WrappedLogger
 
 _reference: contextvars.ContextVar[str] = contextvars.ContextVar("reference", default="")
 
+#: Bolt warns that it ignores a token in the environment, which is where ours comes from.
+_MISTAKEN = ("slack_bolt",)
 #: Libraries that would log each call; their warnings are kept.
-_NOISY = ("httpx", "httpcore", "apscheduler", "slack_bolt", "slack_sdk", "uvicorn.access", "aiosqlite")
+_NOISY = ("httpx", "httpcore", "apscheduler", "slack_sdk", "uvicorn", "aiosqlite", "alembic")
 
 _MASK = "[secret]"
 #: Names under which a value is never logged, whatever it is.
@@ -129,6 +131,8 @@ def configure(log_format: Literal["json", "console"], *, level: int = logging.IN
     root.setLevel(level)
     for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for mistaken in _MISTAKEN:
+        logging.getLogger(mistaken).setLevel(logging.ERROR)
 
 
 def _add_reference(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
