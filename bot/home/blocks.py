@@ -219,7 +219,7 @@ def _owner(owner: str) -> str:
 def _person(who: str) -> str:
     """Name a Slack user; somebody at the command line has an operating system's user name."""
     is_slack_user = who[:1] in ("U", "W") and who.isalnum() and who.isupper()
-    return mention(who) if is_slack_user else escape(who)
+    return mention(who) if is_slack_user else f"{escape(who)} at the command line"
 
 
 def _chunks(lines: Sequence[str], size: int) -> Iterable[Sequence[str]]:
