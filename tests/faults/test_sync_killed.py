@@ -1,0 +1,77 @@
+"""Killed at seeded moments and restarted, a sync leaves exactly what an undisturbed one leaves."""
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from tests.faults.sync_child import PHASES
+
+ROOT = Path(__file__).parents[2]
+DEVICES = 10_000
+KILLS = 10
+STORED = {
+    "devices": "SELECT d.serial, d.number, d.facts, d.operation_at, d.first_seen_at, d.updated_at,"
+    " d.removed_at, d.removed_reason, k.state, k.model"
+    " FROM device d JOIN device_kind k ON k.id = d.kind_id ORDER BY serial",
+    "history": "SELECT serial, at, kind, changes FROM device_change ORDER BY at, serial, kind",
+    "kinds": "SELECT state, model, profile_status, devices FROM device_kind WHERE devices > 0"
+    " ORDER BY state, model",
+    "results": "SELECT kind, forced, state, pages, received, added, modified, removed, returned, ignored,"
+    " removals_judged FROM device_sync ORDER BY started_at",
+}
+
+
+def live(url: str, statement: int) -> tuple[int, int]:
+    """Run one life; returns its exit status and how many syncs have finished after it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.faults.sync_child", url, str(statement), str(DEVICES)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr[-2000:]
+    return done.returncode, int(done.stdout.split()[-1]) if done.stdout.strip() else 0
+
+
+def stored(url: str) -> dict[str, list[tuple[object, ...]]]:
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        found = {
+            name: [tuple(row) for row in connection.execute(sa.text(sql))] for name, sql in STORED.items()
+        }
+    engine.dispose()
+    return found
+
+
+def run_to_the_end(url: str, moments: list[int]) -> int:
+    """Live until all syncs have finished; returns how many lives were cut short."""
+    killed = ended = 0
+    for statement in [*moments, *[0] * (PHASES + len(moments))]:
+        status, now_ended = live(url, statement)
+        killed += status != 0
+        ended = max(ended, now_ended)
+        if ended == PHASES:
+            break
+    assert ended == PHASES
+    return killed
+
+
+@pytest.mark.timeout(240)
+def test_killed_at_ten_seeded_moments_a_sync_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
+    calm, killed = f"sqlite:///{tmp_path / 'calm.db'}", f"sqlite:///{tmp_path / 'killed.db'}"
+    run_to_the_end(calm, [])
+    seeded = random.Random(20260501)
+    moments = [seeded.randrange(8, 110) for _ in range(KILLS)]
+    assert run_to_the_end(killed, moments) >= KILLS - 3
+    expected, found = stored(calm), stored(killed)
+    assert len(expected["devices"]) == DEVICES + DEVICES // 40
+    assert expected["results"][2][7] > 0
+    for name in STORED:
+        assert found[name] == expected[name], name
