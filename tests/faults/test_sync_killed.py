@@ -72,6 +72,6 @@ def test_killed_at_ten_seeded_moments_a_sync_ends_like_an_undisturbed_one(tmp_pa
     assert run_to_the_end(killed, moments) >= KILLS - 3
     expected, found = stored(calm), stored(killed)
     assert len(expected["devices"]) == DEVICES + DEVICES // 40
-    assert expected["results"][2][7] > 0
+    assert expected["results"][2][7] != 0
     for name in STORED:
         assert found[name] == expected[name], name
