@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from bot.audit.service import AuditService
 from bot.devices.facts import SyncView
 from bot.devices.service import DeviceService
-from bot.kit.actor import Actor, Role, Rights
+from bot.kit.actor import Actor, Rights, Role
 from bot.kit.db import Database
 from bot.kit.leases import Leases
 from bot.kit.secrets import Keyring
