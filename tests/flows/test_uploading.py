@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from bot.sandbox.apple.p7m import token_file as encrypted
+from tests.fakes.house import ready_key_pair
 from tests.flows.conftest import House
 
 
@@ -69,8 +69,8 @@ async def test_a_file_over_64_kib_is_refused(awaiting: House) -> None:
 
 async def test_a_file_for_nobody_here_is_refused(awaiting: House) -> None:
     awaiting.apple.create_server("other")
-    stranger = encrypted({"consumer_key": "CK_1"}, _certificate_of_nobody())
-    await refused(awaiting, stranger, "certificate")
+    awaiting.apple.upload_certificate("other", ready_key_pair("other")[1])
+    await refused(awaiting, awaiting.new_token_file("other"), "another certificate")
 
 
 async def test_a_file_of_another_token_offers_to_be_uploaded_there(awaiting: House) -> None:
@@ -112,7 +112,3 @@ async def refused(house: House, content: bytes, why: str) -> None:
     assert "Upload server token" in heard.modal.buttons
     assert "Something went wrong" not in heard.modal.text
     assert await house.contents() == before
-
-
-def _certificate_of_nobody():
-    ...
