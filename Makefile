@@ -17,7 +17,7 @@ run: $(VENV)/.runtime ## start the sandbox: the bot between stand-ins for Slack 
 	@$(PY) -m bot sandbox --port $(PORT) --devices $(DEVICES)
 
 test: $(VENV)/.dev ## run every test
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n auto --dist loadfile
 
 check: lint types imports ui-check test ## what has to hold before anything lands
 

@@ -89,10 +89,9 @@ async def test_a_newcomer_adds_a_token_and_finds_its_devices(
     await type_command(page, "/enroll device list model:iPad")
     listed = messages.filter(has_text="model:iPad").last
     await expect(listed.get_by_role("button", name="Show")).to_have_count(10)
-    serials = {
-        device["serial_number"] for server in ("paris", "lyon") for device in box.apple.snapshot(server)
-    }
-    shown = [serial for serial in serials if serial in await listed.inner_text()]
+    first_page = await listed.inner_text()
+    serials = [device["serial_number"] for device in box.apple.snapshot()]
+    shown = [serial for serial in serials if serial in first_page]
     assert len(shown) == 10
     await listed.get_by_role("button", name="Next").click()
     await expect(listed).not_to_contain_text(shown[0])
