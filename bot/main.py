@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import uvicorn
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Info, ProcessCollector
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 
+from bot import __version__
 from bot.audit.service import AuditService
 from bot.backend.apple import AppleBackend
 from bot.devices import jobs as device_jobs
@@ -218,9 +219,16 @@ def _web(wired: Services, slack: Slack, app: SlackApp) -> Starlette:
             "migrations": migrations.checker(wired.db, FOLDER),
             "slack": slack.check,
         },
-        registry=CollectorRegistry(),
+        registry=_registry(),
         admin_token=settings.admin_token,
     )
+
+
+def _registry() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    Info("enrollbot", "The version that runs.", registry=registry).info({"version": __version__})
+    return registry
 
 
 class _Server(uvicorn.Server):
