@@ -34,6 +34,8 @@ _SPACES = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _BIDI = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 _OPEN_MARKUP = re.compile(r"(<[^<>]*|&[a-z]{0,3})$")
 _DATE = re.compile(r"<!date\^\d+\^[^|>]*\|([^>]*)>")
+# Pairs only: the asterisk of `F9F*` is what has to be typed.
+_BOLD = re.compile(r"(?<!\w)\*(\S(?:[^*\n]*[^*\s])?)\*(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +322,7 @@ def fitted(message: Message) -> Message:
 def text_of(blocks: Iterable[Block]) -> str:
     """Read the facts off blocks: their texts, without bold and with dates as UTC."""
     lines = [text for block in blocks for text in _texts(block)]
-    return _DATE.sub(r"\1", "\n".join(lines)).replace("*", "")
+    return _BOLD.sub(r"\1", _DATE.sub(r"\1", "\n".join(lines)))
 
 
 def _texts(block: Block) -> list[str]:

@@ -122,3 +122,8 @@ def test_elements_have_the_form_of_slack() -> None:
     chosen = blocks.select([("ios", "iOS"), ("macos", "macOS")], initial="macos", placeholder="Platform")
     assert chosen["initial_option"]["value"] == "macos"
     assert blocks.file_input(["p7m"])["filetypes"] == ["p7m"]
+
+
+def test_the_plain_text_keeps_every_asterisk_that_is_not_bold() -> None:
+    told = [blocks.section("*3 devices* for `F9F*` and `A*`: *moved*, *added*\n*Ready*")]
+    assert blocks.text_of(told) == "3 devices for `F9F*` and `A*`: moved, added\nReady"
