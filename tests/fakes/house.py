@@ -1,10 +1,11 @@
 """The whole bot between the stand-ins, over HTTP, in one process, and the people who use it."""
 
+import asyncio
 import contextlib
 import functools
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlmodel import col
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.apple.token_file import make_key_pair
 from bot.audit.models import AuditEntry
@@ -20,6 +22,7 @@ from bot.kit.actor import Actor
 from bot.kit.db import Table
 from bot.kit.secrets import generate_key
 from bot.main import Bot, assemble, services
+from bot.sandbox.apple.faults import PAGES
 from bot.sandbox.apple.stand_in import AppleStandIn
 from bot.sandbox.serving import serving
 from bot.sandbox.slack import people
@@ -58,12 +61,41 @@ class Heard:
         return f"{self.text}\n[modal] {self.modal and self.modal.text}\n[errors] {self.errors}"
 
 
+class Gate:
+    """Stands before Apple and can hold back calls that answer pages of devices."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._open = asyncio.Event()
+        self._open.set()
+        self._spared = 0
+        self.reached = asyncio.Event()
+
+    def close(self, *, after: int = 0) -> None:
+        """Let `after` more pages through and hold the next one back; `reached` is set when it is due."""
+        self._spared = after
+        self.reached.clear()
+        self._open.clear()
+
+    def open(self) -> None:
+        self._open.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in PAGES and not self._open.is_set():
+            self._spared -= 1
+            if self._spared < 0:
+                self.reached.set()
+                await self._open.wait()
+        await self._app(scope, receive, send)
+
+
 @dataclass
 class House:
     """A running bot, the services around it, and three people: admin, operator, guest."""
 
     bot: Bot
     apple: AppleStandIn
+    gate: Gate
     slack: SlackStandIn
     clock: FakeClock
     url: str
@@ -237,6 +269,8 @@ async def open_house(database_url: str, clock: FakeClock, **changes: Any) -> Asy
     async with contextlib.AsyncExitStack() as stack:
         apple = AppleStandIn(clock)
         stack.callback(apple.close)
+        gate = Gate(apple.app)
+        stack.callback(gate.open)
         apple.create_organisation("Example Trust")
         slack = SlackStandIn(clock)
         slack.base_url = await stack.enter_async_context(serving(slack.app))
@@ -245,7 +279,7 @@ async def open_house(database_url: str, clock: FakeClock, **changes: Any) -> Asy
             "slack_bot_token": SecretStr(slack.bot_token),
             "slack_signing_secret": SecretStr(slack.signing_secret),
             "slack_api_url": slack.api_url,
-            "dep_url": await stack.enter_async_context(serving(apple.app)),
+            "dep_url": await stack.enter_async_context(serving(gate)),
             "database_url": SecretStr(database_url),
             "encryption_keys": SecretStr(generate_key()),
             "admins": [people.ANA],
@@ -256,15 +290,14 @@ async def open_house(database_url: str, clock: FakeClock, **changes: Any) -> Asy
         bot, url = await stack.enter_async_context(_running(settings, clock))
         slack.bot_url = f"{url}/slack/events"
         ana, ben, cleo = (Visitor(slack, name) for name in ("ana", "ben", "cleo"))
-        yield House(bot, apple, slack, clock, url, settings, ana, ben, cleo)
+        yield House(bot, apple, gate, slack, clock, url, settings, ana, ben, cleo)
 
 
 @contextlib.asynccontextmanager
 async def another_replica(house: House) -> AsyncIterator[House]:
     """Run a second bot on the same database; people's commands go to the first."""
     async with _running(house.settings, house.clock) as (bot, url):
-        kept = (house.apple, house.slack, house.clock, url, house.settings, house.ana, house.ben, house.cleo)
-        yield House(bot, *kept)
+        yield replace(house, bot=bot, url=url)
 
 
 @contextlib.asynccontextmanager
