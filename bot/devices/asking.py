@@ -1,0 +1,156 @@
+"""One device: everything known of it, asked of the service where it is not known here."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from bot.backend.port import BackendError, DeviceFacts
+from bot.devices import rules, store
+from bot.devices.books import Books
+from bot.devices.errors import TooManySerials
+from bot.devices.facts import (
+    ASK_WITHIN_S,
+    MAX_ASKED_SERIALS,
+    MAX_ASKED_TOKENS,
+    Asked,
+    AskedDevice,
+    DeviceAnswer,
+    DeviceView,
+    pack,
+)
+from bot.devices.models import Phase, to_ms
+from bot.devices.store import Stored
+from bot.devices.views import change_of, first_change, names_of, row_of
+from bot.kit.actor import Actor, Role
+from bot.kit.errors import EnrollbotError
+from bot.kit.logs import get_logger
+from bot.tokens.facts import TokenView
+
+log = get_logger(__name__)
+
+Details = Mapping[str, DeviceFacts | None]
+
+HISTORY_ROWS = 100
+
+
+class Asking:
+    """Shows devices, and asks the service about serials that are not known here."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    async def show(self, serial: str, *, actor: Actor) -> DeviceAnswer:
+        """Return everything known of a device; the service is asked about a serial not known here."""
+        actor.require(Role.VIEWER)
+        key = serial.strip().upper()
+        view, token = await self._look(key, actor)
+        asked = None
+        if view is None:
+            asked = (await self.ask([key], actor=actor))[0]
+            view, token = await self._look(key, actor)
+        if view is None:
+            is_certain = asked is not None and asked.answer is Asked.NOT_FOUND and not asked.not_asked
+            verdict = rules.unknown_verdict(
+                service=self._books.texts.service, portal=self._books.texts.portal, is_certain=is_certain
+            )
+            return DeviceAnswer(key, None, asked, verdict)
+        verdict = rules.verdict(
+            view,
+            token_name=token.name if token else None,
+            token_state=token.state if token else None,
+            service=self._books.texts.service,
+            portal=self._books.texts.portal,
+            terms_step=(token.next_step.text if token and token.next_step else ""),
+        )
+        return DeviceAnswer(key, view, asked, verdict)
+
+    async def _look(self, serial: str, actor: Actor) -> tuple[DeviceView | None, TokenView | None]:
+        async with self._books.db.read() as session:
+            found = await store.device(session, serial)
+            changes = await store.changes_of(session, serial, limit=HISTORY_ROWS) if found else []
+        if found is None:
+            return None, None
+        device, kind = found
+        names = await self._books.visible(actor)
+        token = names.get(kind.token_id)
+        if token is None and (
+            not actor.rights.is_unlimited or await self._books.token_or_none(kind.token_id) is not None
+        ):
+            return None, None
+        history = [change_of(change, names_of(names)) for change in changes]
+        if len(history) < HISTORY_ROWS:
+            history.append(first_change(device, changes, kind, names_of(names)))
+        return (
+            DeviceView(
+                row=row_of(device, store.kind_of(kind), names_of(names)),
+                updated_at=device.updated_at,
+                operation_at=device.operation_at,
+                removed_reason=device.removed_reason,
+                forgotten_at=device.forgotten_at,
+                history=history,
+            ),
+            token,
+        )
+
+    async def ask(self, serials: Sequence[str], *, actor: Actor) -> list[AskedDevice]:
+        """Ask the service about serials not known here, over the tokens that the actor may see.
+
+        At most 1,000 serials and 20 tokens, within 20 seconds. What is found is stored.
+        """
+        actor.require(Role.VIEWER)
+        if len(serials) > MAX_ASKED_SERIALS:
+            raise TooManySerials(len(serials), MAX_ASKED_SERIALS)
+        visible = [view for view in await self._books.tokens.list_tokens(actor=actor) if view.has_token]
+        asked = [view for view in visible if view.state.can_sync][:MAX_ASKED_TOKENS]
+        tasks = {view.id: asyncio.create_task(self._details(view.id, serials)) for view in asked}
+        if tasks:
+            await asyncio.wait(tasks.values(), timeout=ASK_WITHIN_S)
+        answers = {view.id: await _finished(tasks[view.id]) for view in asked}
+        silent = tuple(view.name for view in visible if answers.get(view.id) is None)
+        found: dict[str, AskedDevice] = {}
+        for view in asked:
+            for serial, device in (answers[view.id] or {}).items():
+                if device is not None and serial not in found:
+                    added = await self._add_found(view, device)
+                    found[serial] = AskedDevice(serial, Asked.FOUND, view.name, view.server_name, added)
+        otherwise = Asked.UNCLEAR if silent else Asked.NOT_FOUND
+        return [found.get(serial) or AskedDevice(serial, otherwise, not_asked=silent) for serial in serials]
+
+    async def _details(
+        self, token_id: str, serials: Sequence[str]
+    ) -> Mapping[str, DeviceFacts | None] | None:
+        began = self._books.clock.now()
+        try:
+            return await (await self._books.tokens.connection(token_id)).details(serials)
+        except BackendError as error:
+            await self._books.tokens.record_refusal(token_id, error, asked_at=began)
+        except EnrollbotError as error:
+            log.warning("could not ask about devices", token=token_id, error=str(error))
+        return None
+
+    async def _add_found(self, token: TokenView, device: DeviceFacts) -> bool:
+        """Store a device that the service knows. False while a full list is read: it comes with that."""
+        now = self._books.clock.now()
+        kind = rules.present_kind(device, token.id)
+        number = store.kind_id(kind)
+        async with self._books.db.begin() as session:
+            await store.lock_devices(session)
+            place = await store.position(session, token.id)
+            if place.phase is not Phase.DELTA or await store.look_up(session, [device.serial]):
+                return False
+            row = Stored(device.serial, number, place.numbers, pack(device), None, to_ms(now), to_ms(now))
+            place.numbers += 1
+            await store.add_kinds(session, {number: kind})
+            await store.insert_devices(session, [row])
+            await store.count_kinds(session, {number: 1})
+            await store.put_position(session, token.id, place)
+        return True
+
+
+async def _finished(
+    task: asyncio.Task[Details | None],
+) -> Details | None:
+    """Return what a task found, None when it was too slow."""
+    if not task.done():
+        task.cancel()
+    found = (await asyncio.gather(task, return_exceptions=True))[0]
+    return None if isinstance(found, BaseException) else found

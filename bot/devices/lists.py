@@ -1,0 +1,137 @@
+"""Finding devices: a page of a list, or all of it as CSV."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+from rapidfuzz import fuzz, process
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.devices import query as grammar
+from bot.devices import rules, store
+from bot.devices.books import Books
+from bot.devices.csv import csv_rows
+from bot.devices.errors import ValueWrong
+from bot.devices.facts import DevicePageView, Kind
+from bot.devices.models import DeviceKind, DeviceState
+from bot.devices.query import Key, Query
+from bot.devices.store import Filter
+from bot.devices.views import names_of, row_of
+from bot.kit.actor import Actor, Role
+from bot.tokens.facts import TokenView
+
+PAGE_ROWS = 10
+COUNT_UP_TO = 1000
+_CSV_BATCH = 5000
+
+
+class Lists:
+    """Answers queries."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    async def list_devices(
+        self,
+        text: str,
+        *,
+        actor: Actor,
+        after: str | None = None,
+        before: str | None = None,
+        rows: int = PAGE_ROWS,
+    ) -> DevicePageView:
+        """Return a page of the devices that fit a QUERY, by serial. Raises `QueryWrong`."""
+        query, names = await self._read_query(text, actor)
+        async with self._books.db.read() as session:
+            kinds, wanted = await self._filter(session, query, actor, names)
+            found = await store.page_of(session, wanted, after=after, before=before, limit=rows + 1)
+            total = await store.count_up_to(session, wanted, limit=COUNT_UP_TO + 1)
+        backwards = before is not None and after is None
+        more = len(found) > rows
+        page = (found[1:] if backwards else found[:rows]) if more else found
+        has_previous, has_next = (more, True) if backwards else (after is not None, more)
+        shown_rows = [row_of(device, kinds[device.kind_id], names_of(names)) for device in page]
+        return DevicePageView(
+            query=query.text,
+            rows=shown_rows,
+            total=None if total > COUNT_UP_TO else total,
+            previous=page[0].serial if page and has_previous else None,
+            next=page[-1].serial if page and has_next else None,
+        )
+
+    async def csv(self, text: str, *, actor: Actor, delivery: str | None = None) -> tuple[bytes, int]:
+        """Return the devices that fit a QUERY as CSV (UTF-8 with a mark, for spreadsheets), and how many."""
+        query, names = await self._read_query(text, actor)
+        parts = [part async for part in self._csv_parts(query, actor, names)]
+        total = sum(count for _, count in parts)
+        async with self._books.db.begin() as session:
+            await self._books.claim(session, delivery)
+            await self._books.audit.record(
+                session,
+                actor=actor,
+                action="device.exported",
+                subject_kind="device",
+                subject_id="*",
+                subject_name=query.text or "all devices",
+                detail={"query": query.text, "devices": total},
+            )
+        return b"".join(part for part, _ in parts), total
+
+    async def _csv_parts(
+        self, query: Query, actor: Actor, names: Mapping[str, TokenView]
+    ) -> AsyncIterator[tuple[bytes, int]]:
+        after: str | None = None
+        while True:
+            async with self._books.db.read() as session:
+                kinds, wanted = await self._filter(session, query, actor, names)
+                found = await store.page_of(session, wanted, after=after, before=None, limit=_CSV_BATCH)
+            rows = [row_of(device, kinds[device.kind_id], names_of(names)) for device in found]
+            yield await asyncio.to_thread(csv_rows, rows, with_header=after is None), len(rows)
+            if len(found) < _CSV_BATCH:
+                return
+            after = found[-1].serial
+
+    async def _read_query(self, text: str, actor: Actor) -> tuple[Query, dict[str, TokenView]]:
+        actor.require(Role.VIEWER)
+        query = grammar.parse(text, now=self._books.clock.now())
+        visible = await self._books.visible(actor)
+        names = {token.name.lower() for token in visible.values()}
+        for condition in query.of(Key.TOKEN):
+            if condition.value not in names:
+                raise _unknown_token(condition.value, names)
+        return query, visible
+
+    async def _filter(
+        self, session: AsyncSession, query: Query, actor: Actor, visible: Mapping[str, TokenView]
+    ) -> tuple[dict[int, Kind], Filter]:
+        rows = await store.kinds_of(session, None if actor.rights.is_unlimited else list(visible))
+        wanted = [row for row in rows if _fits(row, query, visible)]
+        kinds = {row.id: store.kind_of(row) for row in wanted}
+        return kinds, Filter(
+            kinds=list(kinds),
+            weight=sum(row.devices for row in wanted),
+            prefixes=[(c.value, c.is_negated) for c in query.of(Key.SERIAL) if c.value],
+            added=[(c.since, c.is_negated) for c in query.of(Key.ADDED) if c.since],
+            removed=[(c.since, c.is_negated) for c in query.of(Key.REMOVED) if c.since],
+        )
+
+
+def _fits(row: DeviceKind, query: Query, visible: Mapping[str, TokenView]) -> bool:
+    """Whether devices of this kind can fit the query, as far as their kind tells."""
+    if not query.of(Key.REMOVED) and row.state != DeviceState.PRESENT.value:
+        return False
+    token = visible.get(row.token_id)
+    kind = store.kind_of(row)
+    return all(
+        rules.kind_fits(
+            kind,
+            condition,
+            token_name=token.name if token else None,
+            tags=token.tags if token else frozenset(),
+        )
+        for condition in query.conditions
+    )
+
+
+def _unknown_token(name: str, known: Iterable[str]) -> ValueWrong:
+    guess = process.extractOne(name, sorted(known), scorer=fuzz.ratio, score_cutoff=55)
+    return ValueWrong("token", name, known=[guess[0]] if guess else sorted(known)[:10] or ["none yet"])

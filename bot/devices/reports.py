@@ -1,0 +1,87 @@
+"""How syncs stand, and which of them are still to be told."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.devices import store
+from bot.devices.books import Books
+from bot.devices.facts import SyncView, TokenSyncFacts
+from bot.devices.models import Sync, SyncKind, SyncState
+from bot.devices.syncing import Tally
+from bot.devices.views import counts_of
+from bot.tokens.facts import TokenView
+
+_TELL_FOR = timedelta(days=2)
+#: What a view shows just as it is stored.
+_SYNC_SHOWN = (
+    *("id", "token_id", "reason", "forced", "is_first", "asked_by", "asked_by_person", "user_id"),
+    *("started_at", "resume_at", "ended_at", "removals_judged", "error", "next_step"),
+    *("channel", "message_ts", *Tally.__slots__),
+)
+
+
+class Reports:
+    """Looks at syncs, and notes what was told of them."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+
+    async def sync_view(self, sync_id: str) -> SyncView:
+        async with self._books.db.read() as session:
+            sync = await session.get_one(Sync, sync_id)
+            token = await self._books.token_or_none(sync.token_id)
+            return await self.view(session, sync, token)
+
+    async def untold(self) -> list[SyncView]:
+        """Return the ended syncs whose result is still to be told, oldest first."""
+        async with self._books.db.read() as session:
+            syncs = await store.untold_syncs(session, since=self._books.clock.now() - _TELL_FOR)
+        return [await self.sync_view(sync.id) for sync in syncs]
+
+    async def note_told(self, sync_id: str) -> None:
+        async with self._books.db.begin() as session:
+            await store.set_sync(session, sync_id, {"told_at": self._books.clock.now()})
+
+    async def note_message(self, sync_id: str, *, channel: str, ts: str) -> None:
+        """Remember where a sync's progress stands, so that a restart goes on with the same message."""
+        async with self._books.db.begin() as session:
+            await store.set_sync(session, sync_id, {"channel": channel, "message_ts": ts})
+
+    async def sync_facts(self, token_id: str) -> TokenSyncFacts:
+        """Return when a token was last synced and what runs. The caller has checked the right to see it."""
+        async with self._books.db.read() as session:
+            token = await self._books.token_or_none(token_id)
+            running = await store.open_sync(session, token_id)
+            last = await store.newest_sync(session, token_id, states=[SyncState.FINISHED, SyncState.FAILED])
+            ok = await store.newest_sync(session, token_id, states=[SyncState.FINISHED])
+            failed = await store.failures_since(session, token_id, ok.started_at if ok else None)
+            cursor = await store.cursor_row(session, token_id)
+            return TokenSyncFacts(
+                running=await self.view(session, running, token) if running else None,
+                last=await self.view(session, last, token) if last else None,
+                last_ok_at=ok.started_at if ok else None,
+                last_full_at=cursor.last_full_ended_at if cursor else None,
+                failures=len(failed),
+            )
+
+    async def running_work(self, token_id: str) -> Sequence[str]:
+        """Name, in sentences, what runs on a token: for `TokenService.tell_running_work`."""
+        async with self._books.db.read() as session:
+            running = await store.open_sync(session, token_id)
+        return [f"A {running.kind} sync is running."] if running else []
+
+    async def view(self, session: AsyncSession, sync: Sync, token: TokenView | None) -> SyncView:
+        counts = counts_of(await store.kinds_of(session, [sync.token_id]))
+        shared = {name: getattr(sync, name) for name in _SYNC_SHOWN}
+        return SyncView(
+            **shared,
+            token_name=token.name if token else "(removed)",
+            server_name=token.server_name if token else None,
+            token_channel=token.channel if token else None,
+            kind=SyncKind(sync.kind),
+            state=SyncState(sync.state),
+            took=timedelta(milliseconds=sync.busy_ms),
+            devices=counts.present,
+        )

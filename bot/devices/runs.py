@@ -1,0 +1,155 @@
+"""Doing a sync: once at a time for a token, to its end, its stop or its failure."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.backend.port import BackendError
+from bot.devices import rules, store
+from bot.devices.books import SYSTEM, Books
+from bot.devices.errors import CursorRepeated, DeviceFault
+from bot.devices.facts import SyncView
+from bot.devices.models import Sync, SyncKind, SyncState
+from bot.devices.reports import Reports
+from bot.devices.syncing import Stopped, Syncing, Tally, Work
+from bot.kit.errors import EnrollbotError
+from bot.kit.leases import Lease, LeaseLost, LeaseTaken
+from bot.kit.logs import get_logger
+from bot.tokens.facts import TokenView
+
+log = get_logger(__name__)
+
+
+class Runs:
+    """Runs the syncs of the work list."""
+
+    def __init__(self, books: Books, reports: Reports) -> None:
+        self._books = books
+        self._reports = reports
+
+    async def due_syncs(self) -> list[str]:
+        """Return the ids of the syncs that should be running now, also those a killed process left."""
+        async with self._books.db.read() as session:
+            return [sync.id for sync in await store.due_syncs(session, self._books.clock.now())]
+
+    async def run_sync(
+        self,
+        sync_id: str,
+        *,
+        show: Callable[[SyncView], None] | None = None,
+        is_stopping: Callable[[], bool] | None = None,
+    ) -> SyncView | None:
+        """Run a sync to its end, its stop or its failure, and return it as it stands then.
+
+        None when another replica is at it, or it was ended meanwhile.
+        """
+        async with self._books.db.read() as session:
+            sync = await session.get(Sync, sync_id)
+        if sync is None or sync.ended_at is not None:
+            return None
+        try:
+            async with self._books.leases.hold(f"sync:{sync.token_id}") as lease:
+                return await self._run_held(
+                    sync_id, lease, show=show, is_stopping=is_stopping or (lambda: False)
+                )
+        except (LeaseTaken, LeaseLost):
+            return None
+
+    async def _run_held(
+        self,
+        sync_id: str,
+        lease: Lease,
+        *,
+        show: Callable[[SyncView], None] | None,
+        is_stopping: Callable[[], bool],
+    ) -> SyncView | None:
+        async with self._books.db.begin() as session:
+            now = self._books.clock.now()
+            running = {"state": SyncState.RUNNING.value, "resume_at": None, "resumed_at": now}
+            if not await store.change_sync(session, sync_id, running):
+                return None
+            sync = await session.get_one(Sync, sync_id)
+        try:
+            token = await self._books.tokens.get_by_id(sync.token_id, actor=SYSTEM)
+            work = await self._work_of(sync, token, lease)
+        except EnrollbotError as error:
+            return await self._failed(sync, error)
+        shows = _Shows(show, await self._reports.sync_view(sync_id))
+        syncing = Syncing(
+            work, db=self._books.db, clock=self._books.clock, is_stopping=is_stopping, show=shows
+        )
+        return await self._outcome(syncing, sync, now, is_stopping)
+
+    async def _work_of(self, sync: Sync, token: TokenView, lease: Lease) -> Work:
+        return Work(
+            sync_id=sync.id,
+            token_id=sync.token_id,
+            kind=SyncKind(sync.kind),
+            lease=lease,
+            connection=await self._books.tokens.connection(sync.token_id),
+            full_page_size=token.full_page_size or rules.PAGE_SIZE,
+            delta_page_size=token.delta_page_size or rules.PAGE_SIZE,
+            service=self._books.texts.service,
+            started_at=sync.started_at,
+            busy_ms=sync.busy_ms,
+            tally=Tally(**{name: getattr(sync, name) for name in Tally.__slots__}),
+            forced=sync.forced,
+        )
+
+    async def _outcome(
+        self, syncing: Syncing, sync: Sync, began: datetime, is_stopping: Callable[[], bool]
+    ) -> SyncView | None:
+        try:
+            await syncing.run()
+        except Stopped:
+            await self._stop(sync.id, is_shutdown=is_stopping())
+        except BackendError as error:
+            await self._books.tokens.record_refusal(sync.token_id, error, asked_at=began)
+            return await self._failed(sync, error)
+        except CursorRepeated as error:
+            return await self._failed(sync, error)
+        except (LeaseLost, SQLAlchemyError):
+            # The row stays on the work list: the job, or the replica that has the lease, goes on.
+            raise
+        except Exception as error:
+            log.exception("sync failed", sync=sync.id, error=type(error).__name__)
+            return await self._failed(sync, DeviceFault("Something went wrong in the bot itself."))
+        else:
+            await self._books.tokens.record_success(sync.token_id, asked_at=began)
+        return await self._reports.sync_view(sync.id)
+
+    async def _stop(self, sync_id: str, *, is_shutdown: bool) -> None:
+        now = self._books.clock.now()
+        values: dict[str, Any] = {"state": SyncState.STOPPED.value}
+        # Stopped by a shutdown it goes on as soon as the bot is back.
+        values["resume_at"] = now if is_shutdown else now + rules.GOES_ON_AFTER
+        async with self._books.db.begin() as session:
+            await store.change_sync(session, sync_id, values)
+
+    async def _failed(self, sync: Sync, error: EnrollbotError) -> SyncView:
+        values = {
+            "state": SyncState.FAILED.value,
+            "ended_at": self._books.clock.now(),
+            "error": error.message,
+            "next_step": error.next_step,
+        }
+        async with self._books.db.begin() as session:
+            await store.change_sync(session, sync.id, values)
+        log.warning("sync ended with an error", sync=sync.id, error=type(error).__name__)
+        return await self._reports.sync_view(sync.id)
+
+
+class _Shows:
+    """Passes on how far a sync is, without asking the database for what cannot have changed."""
+
+    def __init__(self, show: Callable[[SyncView], None] | None, view: SyncView) -> None:
+        self._show = show
+        self._view = view
+
+    def __call__(self, work: Work) -> None:
+        if self._show is not None:
+            counted: dict[str, Any] = work.tally.values()
+            self._show(replace(self._view, kind=work.kind, forced=work.forced, **counted))

@@ -1,0 +1,225 @@
+"""Asking for a sync, the limits on it, and the syncs that nobody asks for."""
+
+from collections.abc import Callable
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.devices import rules, store
+from bot.devices.books import SYSTEM, Books
+from bot.devices.errors import NothingToSync
+from bot.devices.facts import SyncStarted
+from bot.devices.leaving import Leaving
+from bot.devices.models import Phase, Sync, SyncKind, SyncState
+from bot.devices.reports import Reports
+from bot.kit.actor import Actor, ActorKind, Role
+from bot.kit.db import new_id
+from bot.kit.errors import EnrollbotError
+from bot.kit.logs import get_logger
+from bot.tokens.errors import TokenAwaited
+from bot.tokens.facts import TokenView, WaitingSync
+from bot.tokens.models import WishKind, WishReason
+
+log = get_logger(__name__)
+
+
+class Syncs:
+    """Puts syncs on the work list. `launch` begins one at once, without waiting for the job to look."""
+
+    def __init__(self, books: Books, reports: Reports, leaving: Leaving) -> None:
+        self._books = books
+        self._reports = reports
+        self._leaving = leaving
+        self.launch: Callable[[str], None] | None = None
+
+    async def start_sync(
+        self,
+        name: str,
+        *,
+        actor: Actor,
+        full: bool = False,
+        exempt: bool = False,
+        delivery: str | None = None,
+    ) -> SyncStarted:
+        """Put a sync of a token on the work list; `run_sync` or the job does it.
+
+        Answers with the one that runs already, if one does. Raises `SyncTooSoon`, `FullSyncTooSoon`,
+        `TokenAwaited`. `exempt` syncs need not wait for the 15 minutes between two.
+        """
+        token = await self._books.tokens.get(name, actor=actor)
+        return await self._start_checked(token, actor, full=full, exempt=exempt, delivery=delivery)
+
+    async def start_sync_by_id(
+        self, token_id: str, *, actor: Actor, delivery: str | None = None
+    ) -> SyncStarted:
+        """Put a sync of a token on the work list, as `start_sync` does. Raises `TokenGone` as well."""
+        token = await self._books.tokens.get_by_id(token_id, actor=actor)
+        return await self._start_checked(token, actor, full=False, exempt=False, delivery=delivery)
+
+    async def _start_checked(
+        self, token: TokenView, actor: Actor, *, full: bool, exempt: bool, delivery: str | None
+    ) -> SyncStarted:
+        actor.require(Role.OPERATOR, tags=token.tags)
+        if not token.has_token:
+            raise TokenAwaited(token.name)
+        async with self._books.db.begin() as session:
+            await self._books.claim(session, delivery)
+            started = await self._start(session, token, actor, full=full, exempt=exempt)
+        if started.is_new and self.launch is not None:
+            self.launch(started.sync.id)
+        return started
+
+    async def _start(
+        self, session: AsyncSession, token: TokenView, actor: Actor, *, full: bool, exempt: bool
+    ) -> SyncStarted:
+        running = await store.open_sync(session, token.id)
+        if running is not None:
+            goes_on = await self._goes_on_now(session, running)
+            return SyncStarted(await self._reports.view(session, running, token), is_new=goes_on)
+        kind = await self._checked_kind(session, token, full=full, exempt=exempt)
+        sync = self._new_sync(token.id, kind, reason=WishReason.ASKED.value, asked_by=actor)
+        await self._insert(session, sync)
+        await self._record_start(session, actor, sync, token)
+        return SyncStarted(await self._reports.view(session, sync, token), is_new=True)
+
+    async def syncable(self, *, actor: Actor) -> list[TokenView]:
+        """Return the tokens that the actor may sync. Raises `NothingToSync`."""
+        actor.require(Role.OPERATOR)
+        views = await self._books.tokens.list_tokens(actor=actor)
+        usable = [
+            view for view in views if view.has_token and actor.rights.role_for(view.tags) >= Role.OPERATOR
+        ]
+        if not usable:
+            raise NothingToSync
+        return usable
+
+    async def _goes_on_now(self, session: AsyncSession, sync: Sync) -> bool:
+        """Let a stopped sync go on at once; False for one that runs."""
+        if sync.state != SyncState.STOPPED.value:
+            return False
+        sync.resume_at = self._books.clock.now()
+        await store.change_sync(session, sync.id, {"resume_at": sync.resume_at})
+        return True
+
+    async def _checked_kind(
+        self, session: AsyncSession, token: TokenView, *, full: bool, exempt: bool
+    ) -> SyncKind:
+        now = self._books.clock.now()
+        cursor = await store.cursor_row(session, token.id)
+        ok = await store.newest_sync(session, token.id, states=[SyncState.FINISHED, SyncState.RUNNING])
+        if not exempt:
+            rules.check_by_hand(token.name, last_started_at=ok.started_at if ok else None, now=now)
+        if cursor is None or cursor.phase != Phase.DELTA.value:
+            # The first list, or one that was begun: whatever is asked for, it has to be read.
+            return SyncKind.FULL
+        if full:
+            rules.check_full(token.name, last_full_at=cursor.last_full_ended_at, now=now)
+        return SyncKind.FULL if full else SyncKind.DELTA
+
+    def _new_sync(
+        self, token_id: str, kind: SyncKind, *, reason: str, asked_by: Actor, user_id: str | None = None
+    ) -> Sync:
+        now = self._books.clock.now()
+        is_person = asked_by.kind is ActorKind.PERSON
+        return Sync(
+            id=new_id(),
+            token_id=token_id,
+            kind=kind.value,
+            reason=reason,
+            state=SyncState.RUNNING.value,
+            asked_by=asked_by.id,
+            asked_by_person=is_person,
+            user_id=user_id or (asked_by.id if is_person else None),
+            started_at=now,
+            resumed_at=now,
+        )
+
+    async def _insert(self, session: AsyncSession, sync: Sync) -> None:
+        cursor = await store.cursor_row(session, sync.token_id)
+        sync.is_first = cursor is None or cursor.last_full_ended_at is None
+        if sync.is_first:
+            sync.kind, sync.forced = SyncKind.FULL.value, "first"
+        await store.add_sync(session, sync)
+
+    async def _record_start(self, session: AsyncSession, actor: Actor, sync: Sync, token: TokenView) -> None:
+        await self._books.audit.record(
+            session,
+            actor=actor,
+            action="sync.started",
+            subject_kind="token",
+            subject_id=token.id,
+            subject_name=token.name,
+            tags=token.tags,
+            detail={"sync": sync.id, "kind": sync.kind, "reason": sync.reason},
+        )
+
+    async def take_wishes(self) -> int:
+        """Turn the wishes of the tokens room into work. Returns how many there were."""
+        removed: list[str] = []
+        async with self._books.db.begin() as session:
+            wishes = await self._books.tokens.take_sync_wishes(session)
+            removed = [wish.token_id for wish in wishes if wish.kind == WishKind.REMOVAL.value]
+            for wish in wishes:
+                if wish.token_id not in removed:
+                    await self._grant(session, wish)
+            for token_id in removed:
+                await self._leaving.end_syncs(session, token_id)
+        if removed:
+            await self._leaving.release_removed_tokens()
+        return len(wishes)
+
+    async def _grant(self, session: AsyncSession, wish: WaitingSync) -> None:
+        if await store.open_sync(session, wish.token_id) is not None:
+            return
+        try:
+            token = await self._books.tokens.get_by_id(wish.token_id, actor=SYSTEM)
+            kind = await self._checked_kind(
+                session, token, full=wish.kind == WishKind.FULL.value, exempt=wish.exempt
+            )
+        except EnrollbotError as refusal:
+            log.info("sync wish dropped", token=wish.token_id, reason=wish.reason, why=str(refusal))
+            return
+        sync = self._new_sync(
+            token.id,
+            kind,
+            reason=wish.reason,
+            asked_by=Actor.job(wish.asked_by),
+            user_id=wish.user_id,
+        )
+        sync.asked_by_person = wish.user_id is not None
+        await self._insert(session, sync)
+
+    async def schedule_due(self) -> int:
+        """Put the automatic syncs that are due on the work list. Returns how many."""
+        started = 0
+        for token in await self._books.tokens.list_tokens(actor=SYSTEM):
+            if token.state.can_sync and await self._schedule(token):
+                started += 1
+        return started
+
+    async def _schedule(self, token: TokenView) -> bool:
+        now = self._books.clock.now()
+        async with self._books.db.read() as session:
+            if await store.open_sync(session, token.id) is not None:
+                return False
+            ok = await store.newest_sync(session, token.id, states=[SyncState.FINISHED])
+            failed = await store.failures_since(session, token.id, ok.started_at if ok else None)
+            cursor = await store.cursor_row(session, token.id)
+        is_due = rules.is_due(
+            token.id,
+            every=self._books.settings.sync_every,
+            last_ok_at=ok.started_at if ok else None,
+            failures=len(failed),
+            last_failed_at=failed[0] if failed else None,
+            now=now,
+        )
+        if not is_due:
+            return False
+        last_full_at = cursor.last_full_started_at if cursor else None
+        kind = rules.automatic_kind(last_full_at=last_full_at, now=now)
+        sync = self._new_sync(token.id, kind, reason=rules.AUTOMATIC, asked_by=SYSTEM)
+        async with self._books.db.begin() as session:
+            if await store.open_sync(session, token.id) is not None:
+                return False
+            await self._insert(session, sync)
+            await self._record_start(session, SYSTEM, sync, token)
+        return True
