@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlmodel import col
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.apple.token_file import make_key_pair
 from bot.audit.models import AuditEntry
@@ -62,9 +62,10 @@ class Heard:
 
 
 class Gate:
-    """Stands before Apple and can hold back calls that answer pages of devices."""
+    """Stands before Apple: sees the session tokens, and can hold back calls that answer pages of devices."""
 
     def __init__(self, app: ASGIApp) -> None:
+        self.sessions: set[str] = set()
         self._app = app
         self._open = asyncio.Event()
         self._open.set()
@@ -81,12 +82,31 @@ class Gate:
         self._open.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope.get("headers", ()))
+        if session := headers.get(b"x-adm-auth-session"):
+            self.sessions.add(session.decode())
         if scope["type"] == "http" and scope["path"] in PAGES and not self._open.is_set():
             self._spared -= 1
             if self._spared < 0:
                 self.reached.set()
                 await self._open.wait()
         await self._app(scope, receive, send)
+
+
+class Tap:
+    """Stands before Slack and keeps every body that the bot sends, as it was sent."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.bodies: list[bytes] = []
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def heard() -> Message:
+            part = await receive()
+            self.bodies.append(part.get("body", b""))
+            return part
+
+        await self._app(scope, heard, send)
 
 
 @dataclass
@@ -97,6 +117,7 @@ class House:
     apple: AppleStandIn
     gate: Gate
     slack: SlackStandIn
+    tap: Tap
     clock: FakeClock
     url: str
     settings: Settings
@@ -273,7 +294,8 @@ async def open_house(database_url: str, clock: FakeClock, **changes: Any) -> Asy
         stack.callback(gate.open)
         apple.create_organisation("Example Trust")
         slack = SlackStandIn(clock)
-        slack.base_url = await stack.enter_async_context(serving(slack.app))
+        tap = Tap(slack.app)
+        slack.base_url = await stack.enter_async_context(serving(tap))
         stack.push_async_callback(slack.close)
         given = {
             "slack_bot_token": SecretStr(slack.bot_token),
@@ -290,7 +312,7 @@ async def open_house(database_url: str, clock: FakeClock, **changes: Any) -> Asy
         bot, url = await stack.enter_async_context(_running(settings, clock))
         slack.bot_url = f"{url}/slack/events"
         ana, ben, cleo = (Visitor(slack, name) for name in ("ana", "ben", "cleo"))
-        yield House(bot, apple, gate, slack, clock, url, settings, ana, ben, cleo)
+        yield House(bot, apple, gate, slack, tap, clock, url, settings, ana, ben, cleo)
 
 
 @contextlib.asynccontextmanager
