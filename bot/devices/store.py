@@ -6,13 +6,16 @@ a device costs ten microseconds in a sync; everything else is ordinary SQLAlchem
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from bot.devices.facts import Kind, Position
@@ -28,7 +31,8 @@ from bot.devices.models import (
     TokenCursor,
     to_ms,
 )
-from bot.kit.db import insert_ignoring
+from bot.kit.db import Statement, insert_ignoring, run_all
+from bot.kit.leases import Lease, LeaseLost
 
 #: Any number, the same on every replica: writers of devices on PostgreSQL take turns, as on SQLite, so
 #: that two tokens that report one device cannot cross.
@@ -52,6 +56,30 @@ _CHANGE_PG_TYPES = ("text", "bigint", "text", "text", "text", "json")
 _LIST = ", ".join
 _LOOK_UP = f"SELECT {_LIST(_COLUMNS)} FROM device WHERE serial "  # noqa: S608 - names of columns
 _UPDATED = _COLUMNS[1:]
+#: A device seen for the first time has these; the other columns are empty.
+_INSERTED = _COLUMNS[:7]
+#: Rows that one statement of SQLite takes at once. The driver gives up Python's lock at each step of a
+#: statement: row by row it would wait for whatever else runs, which costs more than the rows.
+_BLOCK = 500
+
+
+def _block(width: int) -> str:
+    return ",".join(["(" + ",".join("?" * width) + ")"] * _BLOCK)
+
+
+_LOOK_UP_BLOCK = f"{_LOOK_UP}IN ({','.join('?' * _BLOCK)})"
+_INSERT_BLOCK = (
+    f"INSERT INTO device ({_LIST(_INSERTED)})"  # noqa: S608 - names of columns
+    f" SELECT {_LIST(f'column{n + 1}' for n in range(len(_INSERTED)))}"
+    f" FROM (VALUES {_block(len(_INSERTED))}) WHERE column1 IS NOT NULL"
+)
+#: One row with everything, for the same reason.
+_UNCHANGED_BLOCK = (
+    "SELECT json_group_object(d.serial, d.number)"  # noqa: S608
+    f" FROM (VALUES {_block(3)}) AS v CROSS JOIN device AS d"
+    " ON d.serial = v.column1 AND d.kind_id = v.column2 AND d.facts = v.column3"
+)
+_numbers = msgspec.json.Decoder(dict[str, int])
 
 
 class Stored(NamedTuple):
@@ -103,64 +131,93 @@ def kind_id(kind: Kind) -> int:
 
 async def lock_devices(session: AsyncSession) -> None:
     """Let one transaction at a time write devices. On SQLite every writing transaction is alone anyway."""
-    if _is_postgres(session):
-        await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_DEVICES_LOCK)))
+    await run_all(session, _locks(session))
+
+
+def _locks(session: AsyncSession) -> list[Statement]:
+    return [Statement("SELECT pg_advisory_xact_lock(?)", (_DEVICES_LOCK,))] if _is_postgres(session) else []
 
 
 async def look_up(session: AsyncSession, serials: Sequence[str]) -> dict[str, Stored]:
-    """Return the rows of these serials (at most some 30,000 of them)."""
+    """Return the rows of these serials."""
     if not serials:
         return {}
-    connection = await session.connection()
+    return _stored(await run_all(session, _looks(session, serials)))
+
+
+def _looks(session: AsyncSession, serials: Sequence[str]) -> list[Statement]:
     if _is_postgres(session):
-        found = await connection.exec_driver_sql(_LOOK_UP + "= ANY(%s)", (list(serials),))
-    else:
-        marks = ",".join("?" * len(serials))
-        found = await connection.exec_driver_sql(f"{_LOOK_UP}IN ({marks})", tuple(serials))
-    return {row[0]: Stored._make(row) for row in found.fetchall()}
+        return [Statement(f"{_LOOK_UP}= ANY(?)", (list(serials),))]
+    return [Statement(_LOOK_UP_BLOCK, block) for block in _blocks([(serial,) for serial in serials], 1)]
+
+
+def _stored(answers: Iterable[Iterable[tuple[Any, ...]]]) -> dict[str, Stored]:
+    return {row[0]: Stored._make(row) for rows in answers for row in rows}
+
+
+def _blocks(rows: Sequence[Sequence[Any]], width: int) -> Iterator[list[Any]]:
+    """Lay rows out as the values of statements for `_BLOCK` rows each, the last one filled up with NULL."""
+    for start in range(0, len(rows), _BLOCK):
+        values = list(chain.from_iterable(rows[start : start + _BLOCK]))
+        yield values + [None] * (_BLOCK * width - len(values))
 
 
 async def insert_devices(session: AsyncSession, rows: Sequence[Stored]) -> None:
-    # In the order of the key, so that one page touches each leaf of the index once.
-    await _write_many(session, "INSERT INTO device", _COLUMNS, _PG_TYPES, sorted(rows))
+    """Insert devices seen for the first time: nothing of theirs is removed or forgotten."""
+    await run_all(session, _inserts(session, rows))
 
 
 async def update_devices(session: AsyncSession, rows: Sequence[Stored]) -> None:
+    await run_all(session, _updates(session, rows))
+
+
+async def add_changes(session: AsyncSession, changes: Sequence[NewChange]) -> None:
+    await run_all(session, _histories(session, changes))
+
+
+def _inserts(session: AsyncSession, rows: Sequence[Stored]) -> list[Statement]:
     if not rows:
-        return
-    connection = await session.connection()
+        return []
+    # In the order of the key, so that one page touches each leaf of the index once.
+    ordered = sorted(rows)
+    if _is_postgres(session):
+        return [_pg_insert("device", _COLUMNS, _PG_TYPES, ordered)]
+    return [Statement(_INSERT_BLOCK, block) for block in _blocks([row[:7] for row in ordered], 7)]
+
+
+def _updates(session: AsyncSession, rows: Sequence[Stored]) -> list[Statement]:
+    if not rows:
+        return []
     if _is_postgres(session):
         sets = _LIST(f"{name} = v.{name}" for name in _UPDATED)
         sql = (
             f"UPDATE device AS d SET {sets} FROM unnest({_pg_arrays(_PG_TYPES)})"  # noqa: S608
             f" AS v({_LIST(_COLUMNS)}) WHERE d.serial = v.serial"
         )
-        await connection.exec_driver_sql(sql, _transposed(sorted(rows)))
-        return
+        return [Statement(sql, _transposed(sorted(rows)))]
     sql = f"UPDATE device SET {_LIST(f'{name} = ?' for name in _UPDATED)} WHERE serial = ?"  # noqa: S608
-    await connection.exec_driver_sql(sql, [(*row[1:], row[0]) for row in sorted(rows)])
+    return [Statement(sql, [(*row[1:], row[0]) for row in sorted(rows)], many=True)]
 
 
-async def add_changes(session: AsyncSession, changes: Sequence[NewChange]) -> None:
-    await _write_many(session, "INSERT INTO device_change", _CHANGE_COLUMNS, _CHANGE_PG_TYPES, changes)
-
-
-async def _write_many(
-    session: AsyncSession, start: str, columns: Sequence[str], types: Sequence[str], rows: Sequence[Any]
-) -> None:
-    if not rows:
-        return
-    connection: AsyncConnection = await session.connection()
+def _histories(session: AsyncSession, changes: Sequence[NewChange]) -> list[Statement]:
+    if not changes:
+        return []
     if _is_postgres(session):
-        sql = f"{start} ({_LIST(columns)}) SELECT * FROM unnest({_pg_arrays(types)})"  # noqa: S608
-        await connection.exec_driver_sql(sql, _transposed(rows))
-        return
-    sql = f"{start} ({_LIST(columns)}) VALUES ({','.join('?' * len(columns))})"
-    await connection.exec_driver_sql(sql, list(rows))
+        return [_pg_insert("device_change", _CHANGE_COLUMNS, _CHANGE_PG_TYPES, changes)]
+    marks = ",".join("?" * len(_CHANGE_COLUMNS))
+    sql = f"INSERT INTO device_change ({_LIST(_CHANGE_COLUMNS)}) VALUES ({marks})"  # noqa: S608
+    return [Statement(sql, changes, many=True)]
+
+
+def _pg_insert(
+    table: str, columns: Sequence[str], types: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> Statement:
+    sql = f"INSERT INTO {table} ({_LIST(columns)}) SELECT * FROM unnest({_pg_arrays(types)})"  # noqa: S608
+    return Statement(sql, _transposed(rows))
 
 
 def _pg_arrays(types: Sequence[str]) -> str:
-    return _LIST(f"%s::{name}[]" for name in types)
+    return _LIST(f"?::{name}[]" for name in types)
 
 
 def _transposed(rows: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
@@ -211,13 +268,134 @@ async def add_kinds(session: AsyncSession, kinds: Mapping[int, Kind]) -> None:
 
 async def count_kinds(session: AsyncSession, more: Mapping[int, int]) -> None:
     """Add to the number of devices of each kind."""
+    await run_all(session, _counts(more))
+
+
+def _counts(more: Mapping[int, int]) -> list[Statement]:
     moved = sorted((number, by) for number, by in more.items() if by)
-    if not moved:
-        return
-    mark = "%s" if _is_postgres(session) else "?"
-    sql = f"UPDATE device_kind SET devices = devices + {mark} WHERE id = {mark}"  # noqa: S608
-    connection = await session.connection()
-    await connection.exec_driver_sql(sql, [(by, number) for number, by in moved])
+    sql = "UPDATE device_kind SET devices = devices + ? WHERE id = ?"
+    return [Statement(sql, [(by, number) for number, by in moved], many=True)] if moved else []
+
+
+# A page: everything it asks, and everything it writes, in one trip each
+
+
+class PageStart(NamedTuple):
+    """What the transaction of a page finds.
+
+    `numbers` is how many device numbers were given out; `unchanged` are the numbers of devices that are
+    stored just as they came, `stored` the rows of the others that are known.
+    """
+
+    numbers: int
+    unchanged: dict[str, int]
+    stored: dict[str, Stored]
+
+
+async def begin_page(
+    session: AsyncSession,
+    lease: Lease,
+    token_id: str,
+    page: Sequence[tuple[str, int, bytes]],
+    *,
+    compares: bool,
+) -> PageStart:
+    """Look up the devices of a page, given as serial, kind and facts. Raises `LeaseLost`.
+
+    `compares` leaves it to the database to tell which are stored just as they came: worth it where most
+    are. Only SQLite does; on PostgreSQL the rows are all in `stored`.
+    """
+    is_postgres = _is_postgres(session)
+    serials = [device[0] for device in page]
+    locks = _locks(session)
+    asked = [
+        *locks,
+        lease.epoch_statement("postgresql" if is_postgres else "sqlite"),
+        Statement("SELECT numbers FROM device_cursor WHERE token_id = ?", (token_id,)),
+    ]
+    compares = compares and not is_postgres
+    looks = _comparisons(page) if compares else _looks(session, serials)
+    epochs, given, *found = (await run_all(session, [*asked, *looks]))[len(locks) :]
+    if epochs != [(lease.epoch,)]:
+        raise LeaseLost(lease.name)
+    numbers = given[0][0] if given else 0
+    if not compares:
+        return PageStart(numbers, {}, _stored(found))
+    unchanged: dict[str, int] = {}
+    for rows in found:
+        unchanged |= _numbers.decode(rows[0][0])
+    others = [serial for serial in serials if serial not in unchanged]
+    return PageStart(numbers, unchanged, await look_up(session, others))
+
+
+def _comparisons(page: Sequence[tuple[str, int, bytes]]) -> list[Statement]:
+    return [Statement(_UNCHANGED_BLOCK, block) for block in _blocks(page, 3)]
+
+
+@dataclass(slots=True)
+class PageWork:
+    """What one page changes, gathered before anything is written."""
+
+    inserts: list[Stored] = field(default_factory=list)
+    updates: list[Stored] = field(default_factory=list)
+    changes: list[NewChange] = field(default_factory=list)
+    counts: Counter[int] = field(default_factory=Counter)
+    left: set[str] = field(default_factory=set)
+    seen: Mapping[int, bytes] = field(default_factory=dict)
+
+
+async def end_page(
+    session: AsyncSession,
+    writes: PageWork,
+    *,
+    token_id: str,
+    place: Position,
+    sync_id: str,
+    progress: Mapping[str, Any],
+) -> bool:
+    """Write a page, the cursor behind it and the progress. Returns whether the sync is still open.
+
+    `progress` holds numbers, texts and truths only.
+    """
+    moved = Statement(
+        "UPDATE device_cursor SET phase = ?, cursor = ?, unreadable = ?, numbers = ? WHERE token_id = ?"
+        " RETURNING token_id",
+        (place.phase.value, place.cursor, place.unreadable, place.numbers, token_id),
+    )
+    sets = _LIST(f"{name} = ?" for name in progress)
+    noted = Statement(
+        f"UPDATE device_sync SET {sets} WHERE id = ? AND ended_at IS NULL RETURNING id",  # noqa: S608
+        (*progress.values(), sync_id),
+    )
+    written = [*_writes(session, writes), *_seen(token_id, writes.seen)]
+    *_, placed, open_ids = await run_all(session, [*written, moved, noted])
+    if not placed:
+        await put_position(session, token_id, place)
+    return bool(open_ids)
+
+
+async def write(session: AsyncSession, writes: PageWork) -> None:
+    """Write devices, their history and the counts of their kinds."""
+    await run_all(session, _writes(session, writes))
+
+
+def _writes(session: AsyncSession, writes: PageWork) -> list[Statement]:
+    return [
+        *_inserts(session, writes.inserts),
+        *_updates(session, writes.updates),
+        *_histories(session, writes.changes),
+        *_counts(writes.counts),
+    ]
+
+
+def _seen(token_id: str, chunks: Mapping[int, bytes]) -> list[Statement]:
+    if not chunks:
+        return []
+    sql = (
+        "INSERT INTO device_seen (token_id, chunk, bits) VALUES (?, ?, ?)"
+        " ON CONFLICT (token_id, chunk) DO UPDATE SET bits = excluded.bits"
+    )
+    return [Statement(sql, [(token_id, chunk, bits) for chunk, bits in sorted(chunks.items())], many=True)]
 
 
 # The place in the service's list
@@ -253,12 +431,6 @@ async def put_position(session: AsyncSession, token_id: str, place: Position) ->
         await insert_ignoring(session, TokenCursor, {"token_id": token_id, "is_disturbed": False, **values})
 
 
-async def numbers(session: AsyncSession, token_id: str) -> int:
-    """Return how many device numbers of a token were given out."""
-    query = sa.select(col(TokenCursor.numbers)).where(col(TokenCursor.token_id) == token_id)
-    return (await session.execute(query)).scalar_one_or_none() or 0
-
-
 async def last_full_id(session: AsyncSession, token_id: str) -> str | None:
     """Return the sync that read a full list to its end last."""
     row = await session.get(TokenCursor, token_id)
@@ -281,18 +453,6 @@ async def seen(session: AsyncSession, token_id: str) -> dict[int, bytearray]:
         sa.select(col(SeenDevices.chunk), col(SeenDevices.bits)).where(col(SeenDevices.token_id) == token_id)
     )
     return {chunk: bytearray(bits) for chunk, bits in found}
-
-
-async def put_seen(session: AsyncSession, token_id: str, chunks: Mapping[int, bytes]) -> None:
-    if not chunks:
-        return
-    mark = "%s" if _is_postgres(session) else "?"
-    sql = (
-        f"INSERT INTO device_seen (token_id, chunk, bits) VALUES ({mark}, {mark}, {mark})"  # noqa: S608
-        " ON CONFLICT (token_id, chunk) DO UPDATE SET bits = excluded.bits"
-    )
-    connection = await session.connection()
-    await connection.exec_driver_sql(sql, [(token_id, chunk, bits) for chunk, bits in sorted(chunks.items())])
 
 
 async def forget_seen(session: AsyncSession, token_id: str) -> None:

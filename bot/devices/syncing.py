@@ -26,7 +26,7 @@ from bot.devices.errors import CursorRepeated
 from bot.devices.facts import Kind, Position, pack, unpack
 from bot.devices.models import ChangeKind, DeviceState, Phase, SyncKind, SyncState, from_ms, to_ms
 from bot.devices.rules import Known, Reported, Step
-from bot.devices.store import NewChange, Stored
+from bot.devices.store import PageStart, PageWork, Stored
 from bot.kit.clock import Clock
 from bot.kit.db import Database
 from bot.kit.leases import Lease, LeaseLost
@@ -114,13 +114,15 @@ class Kinds:
             self._kinds[number], self._ids[kind] = kind, number
             self._stored.add(number)
 
-    async def save(self, session: AsyncSession) -> None:
-        """Store what is new; `saved` notes it once the transaction is committed."""
-        await store.add_kinds(session, {number: self._kinds[number] for number in self._new})
+    async def save(self, session: AsyncSession) -> frozenset[int]:
+        """Store what is new; give the result to `saved` once the transaction is committed."""
+        new = frozenset(self._new)
+        await store.add_kinds(session, {number: self._kinds[number] for number in new})
+        return new
 
-    def saved(self) -> None:
-        self._stored |= self._new
-        self._new = set()
+    def saved(self, new: frozenset[int]) -> None:
+        self._stored |= new
+        self._new -= new
 
 
 class Seen:
@@ -154,17 +156,6 @@ class Seen:
         return changed
 
 
-@dataclass(slots=True)
-class PageWork:
-    """What one page changes, gathered before anything is written."""
-
-    inserts: list[Stored] = field(default_factory=list)
-    updates: list[Stored] = field(default_factory=list)
-    changes: list[NewChange] = field(default_factory=list)
-    counts: Counter[int] = field(default_factory=Counter)
-    left: set[str] = field(default_factory=set)
-
-
 class Syncing:
     """Runs one sync once, from where the database says that it stands."""
 
@@ -184,6 +175,7 @@ class Syncing:
         self._show = show
         self._kinds = Kinds()
         self._seen = Seen({})
+        self._knows_most = False
         self._began = clock.monotonic()
 
     async def run(self) -> None:
@@ -196,6 +188,7 @@ class Syncing:
         async with self._db.read() as session:
             work.place = await store.position(session, work.token_id)
             listed_by = await store.last_full_id(session, work.token_id)
+        self._knows_most = work.place.numbers > 0
         if work.place.phase is not Phase.DELTA or (work.kind is SyncKind.FULL and listed_by != work.sync_id):
             await self._read_full()
         elif work.place.full_id is not None:
@@ -332,31 +325,45 @@ class Syncing:
     async def _store(self, page: DevicePage, kind: SyncKind) -> None:
         """Write a page, its history, its counts and the cursor behind it in one transaction."""
         work, is_full = self._work, kind is SyncKind.FULL
-        if is_full:
-            prepared = self._prepare_full(page.devices)
-            reports: Mapping[str, Reported] = {}
-            serials = list(prepared)
-        else:
-            prepared = {}
-            reports = rules.merge_delta(page.devices)
-            serials = list(reports)
+        prepared = self._prepare_full(page.devices) if is_full else {}
+        reports = {} if is_full else rules.merge_delta(page.devices)
+        asked = [(serial, kind_id, facts) for serial, (kind_id, facts, _) in prepared.items()]
+        asked += [(serial, 0, b"") for serial in reports]
         writes = PageWork()
-        async with self._writing() as session:
-            stored = await store.look_up(session, serials)
-            await self._kinds.load(session, {row.kind_id for row in stored.values()})
-            work.place.numbers = await store.numbers(session, work.token_id)
+        async with self._db.begin() as session:
+            start = await store.begin_page(
+                session, work.lease, work.token_id, asked, compares=is_full and self._knows_most
+            )
+            await self._kinds.load(session, {row.kind_id for row in start.stored.values()})
+            work.place.numbers = start.numbers
             now = self._clock.now()
             if is_full:
-                self._apply_full(prepared, stored, writes, now)
+                self._apply_full(prepared, start, writes, now)
             for reported in reports.values():
-                self._apply(reported, stored.get(reported.device.serial), writes, now)
-            await self._write(session, writes)
+                self._apply(reported, start.stored.get(reported.device.serial), writes, now)
             self._note_page(page, is_full=is_full)
-            await store.put_seen(session, work.token_id, self._seen.take_changed())
-            await store.put_position(session, work.token_id, work.place)
-            ends = not is_full and not page.more_to_follow
-            await self._save_progress(session, ends=ends)
-        self._kinds.saved()
+            new_kinds = await self._end_page(session, writes)
+            if not is_full and not page.more_to_follow:
+                await self._save_progress(session, ends=True)
+        self._kinds.saved(new_kinds)
+
+    async def _end_page(self, session: AsyncSession, writes: PageWork) -> frozenset[int]:
+        work = self._work
+        new_kinds = await self._kinds.save(session)
+        writes.seen = self._seen.take_changed()
+        is_open = await store.end_page(
+            session,
+            writes,
+            token_id=work.token_id,
+            place=work.place,
+            sync_id=work.sync_id,
+            progress=self._progress(),
+        )
+        if not is_open:
+            # Somebody ended this sync: its token was removed.
+            raise LeaseLost(work.lease.name)
+        await store.set_disturbed(session, sorted(writes.left), is_disturbed=True)
+        return new_kinds
 
     def _prepare_full(self, devices: Sequence[DeviceFacts]) -> dict[str, tuple[int, bytes, DeviceFacts]]:
         """Pack a page of a full list before its transaction begins."""
@@ -384,7 +391,7 @@ class Syncing:
     def _apply_full(
         self,
         prepared: Mapping[str, tuple[int, bytes, DeviceFacts]],
-        stored: Mapping[str, Stored],
+        start: PageStart,
         writes: PageWork,
         now: datetime,
     ) -> None:
@@ -392,8 +399,12 @@ class Syncing:
         place, seen, now_ms = self._work.place, self._seen, to_ms(now)
         number, added = place.numbers, 0
         counts: Counter[int] = Counter()
+        for unchanged in start.unchanged.values():
+            seen.add(unchanged)
         for serial, (kind, packed, device) in prepared.items():
-            was = stored.get(serial)
+            if serial in start.unchanged:
+                continue
+            was = start.stored.get(serial)
             if was is None:
                 writes.inserts.append(Stored(serial, kind, number, packed, None, now_ms, now_ms))
                 counts[kind] += 1
@@ -408,6 +419,7 @@ class Syncing:
                 number = place.numbers
         place.numbers = number
         self._work.tally.added += added
+        self._knows_most = 2 * (len(start.unchanged) + len(start.stored)) > len(prepared)
         writes.counts.update(counts)
 
     def _apply(
@@ -499,14 +511,6 @@ class Syncing:
         )
         work.tally.removed += 1
 
-    async def _write(self, session: AsyncSession, writes: PageWork) -> None:
-        await self._kinds.save(session)
-        await store.insert_devices(session, writes.inserts)
-        await store.update_devices(session, writes.updates)
-        await store.add_changes(session, writes.changes)
-        await store.count_kinds(session, writes.counts)
-        await store.set_disturbed(session, sorted(writes.left), is_disturbed=True)
-
     def _note_page(self, page: DevicePage, *, is_full: bool) -> None:
         work = self._work
         unreadable = len(page.unreadable)
@@ -539,19 +543,23 @@ class Syncing:
 
     async def _save_progress(self, session: AsyncSession, *, ends: bool) -> None:
         """Write what was done into the sync's row, with its end when this was the last of it."""
-        work, now = self._work, self._clock.now()
-        values: dict[str, object] = {
+        work = self._work
+        values = self._progress()
+        if ends:
+            values |= {"state": SyncState.FINISHED.value, "ended_at": self._clock.now()}
+        if not await store.change_sync(session, work.sync_id, values):
+            # Somebody ended this sync: its token was removed.
+            raise LeaseLost(work.lease.name)
+
+    def _progress(self) -> dict[str, object]:
+        work = self._work
+        return {
             **work.tally.values(),
             "kind": work.kind.value,
             "forced": work.forced,
             "removals_judged": work.removals_judged,
             "busy_ms": work.busy_ms + round(self._elapsed_s() * 1000),
         }
-        if ends:
-            values |= {"state": SyncState.FINISHED.value, "ended_at": now}
-        if not await store.change_sync(session, work.sync_id, values):
-            # Somebody ended this sync: its token was removed.
-            raise LeaseLost(work.lease.name)
 
     # The end of a full list
 
@@ -611,9 +619,10 @@ class Syncing:
                 is_here = kind.token_id == self._work.token_id and kind.state == DeviceState.PRESENT.value
                 if is_here and row.number not in self._seen:
                     self._mark_removed(row, "missing", writes, self._clock.now())
-            await self._write(session, writes)
+            new_kinds = await self._kinds.save(session)
+            await store.write(session, writes)
             await self._save_progress(session, ends=False)
-        self._kinds.saved()
+        self._kinds.saved(new_kinds)
 
 
 def _ms(moment: datetime | None) -> int | None:

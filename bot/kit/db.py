@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
+import sqlite3
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlmodel import SQLModel
 
 from bot.kit.errors import EnrollbotError
@@ -100,6 +101,50 @@ async def insert_ignoring(session: AsyncSession, table: type[Table], row: Mappin
     insert = (postgresql.insert if dialect == "postgresql" else sqlite.insert)(table)
     done = await session.execute(insert.values(**row).on_conflict_do_nothing().returning(sa.literal(1)))
     return done.first() is not None
+
+
+class Statement(NamedTuple):
+    """A statement in the driver's own form, `?` for each value; `many` runs it once per row of values."""
+
+    sql: str
+    values: Sequence[Any] = ()
+    many: bool = False
+
+
+async def run_all(session: AsyncSession, statements: Sequence[Statement]) -> list[list[tuple[Any, ...]]]:
+    """Run statements in order inside the session's transaction; returns the rows of each.
+
+    For pages of a thousand rows: on SQLite all of them cost one trip to the driver's thread, where one
+    statement of SQLAlchemy costs three or four. `%` is not allowed in their text.
+    Raises SQLAlchemy's own errors.
+    """
+    connection = await session.connection()
+    if connection.dialect.name != "sqlite":
+        return [await _run_one(connection, statement) for statement in statements]
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    # The driver's only way to run several things in one trip; what it offers openly is one call each.
+    answer: list[list[tuple[Any, ...]]] = await driver._execute(_run_in_thread, driver._conn, statements)
+    return answer
+
+
+async def _run_one(connection: AsyncConnection, statement: Statement) -> list[tuple[Any, ...]]:
+    sql = statement.sql.replace("?", "%s")
+    values: Any = list(statement.values) if statement.many else tuple(statement.values)
+    done = await connection.exec_driver_sql(sql, values)
+    return [tuple(row) for row in done] if done.returns_rows else []
+
+
+def _run_in_thread(
+    connection: sqlite3.Connection, statements: Sequence[Statement]
+) -> list[list[tuple[Any, ...]]]:
+    answers = []
+    for sql, values, many in statements:
+        try:
+            run = connection.executemany if many else connection.execute
+            answers.append(run(sql, values).fetchall())
+        except sqlite3.Error as error:
+            raise DBAPIError.instance(sql, None, error, sqlite3.Error) from error
+    return answers
 
 
 class Database:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import Field, col
 
 from bot.kit.clock import Clock
-from bot.kit.db import Database, Table, insert_ignoring
+from bot.kit.db import Database, Dialect, Statement, Table, insert_ignoring
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
 
@@ -71,6 +71,11 @@ class Lease:
         """
         query = sa.select(col(LeaseRow.epoch)).where(col(LeaseRow.name) == self.name)
         return (await session.execute(query.with_for_update(read=True))).scalar_one_or_none() == self.epoch
+
+    def epoch_statement(self, dialect: Dialect) -> Statement:
+        """Return what `still_held` asks, to be run among other statements: its one value must be `epoch`."""
+        lock = " FOR SHARE" if dialect == "postgresql" else ""
+        return Statement(f"SELECT epoch FROM lease WHERE name = ?{lock}", (self.name,))  # noqa: S608
 
 
 class Leases:
