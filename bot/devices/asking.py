@@ -15,11 +15,12 @@ from bot.devices.facts import (
     AskedDevice,
     DeviceAnswer,
     DeviceView,
+    Verdict,
     pack,
 )
 from bot.devices.models import Phase, to_ms
 from bot.devices.store import Stored
-from bot.devices.views import change_of, first_change, names_of, row_of
+from bot.devices.views import change_of, first_change, names_of, next_step_of, row_of
 from bot.kit.actor import Actor, Role
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
@@ -29,7 +30,8 @@ log = get_logger(__name__)
 
 Details = Mapping[str, DeviceFacts | None]
 
-HISTORY_ROWS = 100
+#: Enough for a change every day of the year.
+HISTORY_ROWS = 500
 
 
 class Asking:
@@ -48,20 +50,26 @@ class Asking:
             asked = (await self.ask([key], actor=actor))[0]
             view, token = await self._look(key, actor)
         if view is None:
-            is_certain = asked is not None and asked.answer is Asked.NOT_FOUND and not asked.not_asked
-            verdict = rules.unknown_verdict(
-                service=self._books.texts.service, portal=self._books.texts.portal, is_certain=is_certain
-            )
-            return DeviceAnswer(key, None, asked, verdict)
+            return DeviceAnswer(key, None, asked, await self._unknown(asked, actor))
         verdict = rules.verdict(
             view,
             token_name=token.name if token else None,
             token_state=token.state if token else None,
             service=self._books.texts.service,
             portal=self._books.texts.portal,
-            terms_step=(token.next_step.text if token and token.next_step else ""),
+            terms_step=next_step_of(token) if token else "",
         )
-        return DeviceAnswer(key, view, asked, verdict)
+        return DeviceAnswer(key, view, asked, verdict, token)
+
+    async def _unknown(self, asked: AskedDevice | None, actor: Actor) -> Verdict:
+        usable = [view for view in await self._books.tokens.list_tokens(actor=actor) if view.has_token]
+        return rules.unknown_verdict(
+            service=self._books.texts.service,
+            portal=self._books.texts.portal,
+            is_certain=asked is not None and asked.answer is Asked.NOT_FOUND and not asked.not_asked,
+            has_tokens=bool(usable),
+            unusable=[view.name for view in usable if not view.state.can_sync],
+        )
 
     async def _look(self, serial: str, actor: Actor) -> tuple[DeviceView | None, TokenView | None]:
         async with self._books.db.read() as session:
@@ -77,8 +85,7 @@ class Asking:
         ):
             return None, None
         history = [change_of(change, names_of(names)) for change in changes]
-        if len(history) < HISTORY_ROWS:
-            history.append(first_change(device, changes, kind, names_of(names)))
+        history.append(first_change(device, changes, kind, names_of(names)))
         return (
             DeviceView(
                 row=row_of(device, store.kind_of(kind), names_of(names)),

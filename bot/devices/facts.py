@@ -11,6 +11,7 @@ import msgspec
 
 from bot.backend.port import DeviceFacts
 from bot.devices.models import ChangeKind, DeviceState, Phase, SyncKind, SyncState
+from bot.tokens.facts import NextAction, TokenView
 
 #: Keys of devices that one answer asks the service about, and how many tokens it asks.
 MAX_ASKED_SERIALS = 1000
@@ -139,9 +140,12 @@ class AskedDevice:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why a device is or is not ready to enroll: the first reason that holds, then the others."""
+    """Why a device is or is not ready to enroll: the first reason that holds, then the others.
 
-    is_ready: bool
+    `is_ready` is None for one that is set up, or being set up.
+    """
+
+    is_ready: bool | None
     first: str
     others: tuple[str, ...] = ()
     next_step: str | None = None
@@ -149,19 +153,24 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class DeviceAnswer:
-    """What `device show` shows: `view` is None for a serial that is not known here."""
+    """What `device show` shows: `view` is None for a serial that is not known here.
+
+    `token` is the device's, None when it was removed.
+    """
 
     serial: str
     view: DeviceView | None
     asked: AskedDevice | None
     verdict: Verdict
+    token: TokenView | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DevicePageView:
     """One page of a list. `total` is None when there are more than 1,000.
 
-    `previous` and `next` are the cursors of the neighbouring pages, None at the ends.
+    `previous` and `next` are the cursors of the neighbouring pages, None at the ends. `beginnings` are
+    the serials, or beginnings of them, that the query asks for.
     """
 
     query: str
@@ -169,11 +178,15 @@ class DevicePageView:
     total: int | None
     previous: str | None
     next: str | None
+    beginnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SyncView:
-    """One sync, as it stands. `took` is the time worked, without pauses."""
+    """One sync, as it stands. `took` is the time worked, without pauses.
+
+    `token_actions` are the buttons that mend its token, none when the token is well.
+    """
 
     id: str
     token_id: str
@@ -207,6 +220,7 @@ class SyncView:
     channel: str | None
     message_ts: str | None
     token_channel: str | None
+    token_actions: tuple[NextAction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

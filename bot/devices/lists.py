@@ -56,6 +56,7 @@ class Lists:
             total=None if total > COUNT_UP_TO else total,
             previous=page[0].serial if page and has_previous else None,
             next=page[-1].serial if page and has_next else None,
+            beginnings=tuple(c.value for c in query.of(Key.SERIAL) if c.value and not c.is_negated),
         )
 
     async def csv(self, text: str, *, actor: Actor, delivery: str | None = None) -> tuple[bytes, int]:

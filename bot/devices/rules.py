@@ -1,7 +1,7 @@
 """What a page of devices means, and when a token may and must be synced. Pure."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -225,7 +225,7 @@ def is_due(
 class Reason:
     text: str
     next_step: str | None = None
-    is_ready: bool = False
+    is_ready: bool | None = False
 
 
 def verdict(
@@ -254,25 +254,38 @@ def verdict(
     )
 
 
-def unknown_verdict(*, service: str, portal: str, is_certain: bool) -> Verdict:
-    """Return the verdict on a serial that is known neither here nor, as far as asked, at the service."""
+def unknown_verdict(
+    *, service: str, portal: str, is_certain: bool, has_tokens: bool = True, unusable: Sequence[str] = ()
+) -> Verdict:
+    """Return the verdict on a serial that is known neither here nor, as far as asked, at the service.
+
+    `unusable` names the tokens that the service could not be asked with.
+    """
+    if not has_tokens:
+        text = f"Not known: there is no token here yet with which {service} could be asked."
+        return Verdict(is_ready=False, first=text, next_step="An admin of this bot adds one with token add.")
     if is_certain:
         text = "Not known: no token here has it."
         return Verdict(
             is_ready=False, first=text, next_step=f"Assign it in {portal}, to the MDM server of a token here."
         )
     text = f"Not known here, and {service} could not be asked everywhere."
-    return Verdict(is_ready=False, first=text, next_step="Try again in a minute.")
+    step = "Try again in a minute."
+    if unusable:
+        step = f"Token {' and token '.join(unusable)} has to work again first; token show says how."
+    return Verdict(is_ready=False, first=text, next_step=step)
 
 
 def _whether_here(view: DeviceView, portal: str) -> list[Reason]:
-    if view.row.state is DeviceState.REMOVED:
+    reasons = []
+    # Coming back clears both dates.
+    if view.row.state is DeviceState.REMOVED or view.row.removed_at is not None:
         step = f"To enroll it again, assign it in {portal} to the MDM server of a token here."
-        return [Reason("Removed: it is no longer assigned to the MDM server of a token here.", step)]
-    if view.row.state is DeviceState.FORGOTTEN:
+        reasons.append(Reason("Removed: it is no longer assigned to the MDM server of a token here.", step))
+    if view.row.state is DeviceState.FORGOTTEN or view.forgotten_at is not None:
         step = f"It comes back with the next full sync. If it is gone for good, unassign it in {portal}."
-        return [Reason("Forgotten here by an admin.", step)]
-    return []
+        reasons.append(Reason("Forgotten here by an admin.", step))
+    return reasons
 
 
 def _whether_token(name: str | None, state: TokenState | None, service: str, terms: str) -> list[Reason]:
@@ -292,8 +305,8 @@ def _whether_profile(view: DeviceView) -> list[Reason]:
     if view.row.state is not DeviceState.PRESENT:
         return []
     if status == "pushed":
-        text = "Has fetched its profile: set up, or being set up."
-        return [Reason(text, "Another profile needs an erase.")]
+        text = "Has fetched its profile: set up, or being set up. Another profile needs an erase."
+        return [Reason(text, is_ready=None)]
     if not has_profile(status, view.row.profile_uuid):
         text = "No profile: switched on now, it starts unmanaged."
         return [Reason(text, "Assign it a profile before it is switched on.")]

@@ -7,6 +7,7 @@ from bot.devices import rules
 from bot.devices.facts import Change, DeviceCounts, DeviceRow, Kind, unpack
 from bot.devices.models import ChangeKind, Device, DeviceChange, DeviceKind, DeviceState
 from bot.tokens.facts import TokenView
+from bot.tokens.rules import fill
 
 
 def names_of(visible: Mapping[str, TokenView]) -> dict[str, str]:
@@ -29,6 +30,19 @@ def row_of(device: Device, kind: Kind, names: Mapping[str, str]) -> DeviceRow:
         removed_at=device.removed_at,
         facts=unpack(device.facts),
     )
+
+
+def next_step_of(token: TokenView) -> str:
+    """Return a token's next step with its names in it, without the stars of mrkdwn."""
+    if token.next_step is None:
+        return ""
+    places = {
+        "name": token.name,
+        "server": token.server_name or token.name,
+        "org": token.org_name or "the organisation",
+        "apple_id": token.made_by or token.expected_apple_id or "",
+    }
+    return fill(token.next_step.text.replace("*", ""), places)
 
 
 def change_of(row: DeviceChange, names: Mapping[str, str]) -> Change:
