@@ -1,9 +1,8 @@
-"""How devices and syncs are shown: lists, cards, progress and results. Pure."""
+"""How devices are shown: lists and cards. Pure."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from bot.backend.port import BackendTexts
 from bot.devices.facts import (
@@ -15,11 +14,11 @@ from bot.devices.facts import (
     DeviceRow,
     DeviceView,
     Forgotten,
-    SyncStarted,
-    SyncView,
     Verdict,
 )
-from bot.devices.models import ChangeKind, DeviceState, SyncKind, SyncState
+from bot.devices.models import DeviceState
+from bot.devices.wording import change_in_words, how_many, reason, short_profile, value_in_words
+from bot.kit.actor import Role
 from bot.slack.blocks import (
     Block,
     Message,
@@ -32,154 +31,34 @@ from bot.slack.blocks import (
     fields,
     local_time,
     section,
+    short,
 )
+from bot.tokens.blocks import next_button
+from bot.tokens.facts import NextAction
 
 PREVIOUS = "device.list.previous"
 NEXT = "device.list.next"
 EXPORT = "device.export"
 SHOW = "device.show"
-SYNC_NOW = "device.sync"
-_HISTORY_SHOWN = 15
-_FORCED = {
-    "first": "the first one",
-    "expired": "forced: the place reached in the list had expired",
-    "invalid": "forced: the place reached in the list was not accepted",
-    "required": "forced: the place reached in the list was missing",
-    "exhausted": "forced: the place reached in the list was used up",
-}
-_FIELD_WORDS = {
-    "assigned_at": "assigned to the server",
-    "assigned_by": "assigned by",
-    "profile_uuid": "profile",
-    "profile_status": "profile status",
-    "profile_assigned_at": "profile assigned",
-    "profile_pushed_at": "profile fetched",
-}
-_REASONS = {
-    "deleted": "no longer assigned to the server",
-    "replaced": "released because it was replaced",
-    "missing": "missing from a full sync",
-    "token removed": "its token was removed here",
-}
-
-
-def how_many(number: int, thing: str = "device") -> str:
-    return f"1 {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-# Syncs
-
-
-def started(answers: Sequence[SyncStarted], refusals: Sequence[str]) -> Message:
-    """Answer who asked for syncs: what was started, what runs already, what was refused and why."""
-    lines = [_started_line(answer) for answer in answers]
-    return Message.of(section("\n".join([*lines, *(escape(refusal) for refusal in refusals)])))
-
-
-def _started_line(answer: SyncStarted) -> str:
-    sync = answer.sync
-    if answer.is_new:
-        return f"{bold(f'Sync of token {sync.token_name} started')} · {_kind(sync)}"
-    return f"{bold(f'Token {sync.token_name} is being synced already')} · {_kind(sync)} · {_so_far(sync)}"
-
-
-def sync_progress(sync: SyncView) -> Message:
-    return Message.of(
-        section(f"{bold(f'Token {sync.token_name} is syncing')} · {_kind(sync)}\n{_so_far(sync)}")
-    )
-
-
-def sync_stopped(sync: SyncView) -> Message:
-    """Tell that a sync paused: nothing is lost and nothing has to be done."""
-    when = f" It goes on by itself at {local_time(sync.resume_at)}." if sync.resume_at else ""
-    text = f"{bold(f'Sync of token {sync.token_name} is paused')} · {_kind(sync)}\n{_so_far(sync)}"
-    return Message.of(section(f"{text}\nWhat was read is kept.{when}"))
-
-
-def sync_result(sync: SyncView, texts: BackendTexts) -> Message:
-    """Tell how a sync ended: counts, pages and time, or what failed and what comes next."""
-    if sync.state is SyncState.FAILED:
-        return _failure(sync)
-    lines = [
-        f"{bold(f'Token {sync.token_name} synced')} · {_kind(sync)}",
-        f"{how_many(sync.devices)} now: {_counts(sync)}",
-        f"{how_many(sync.pages, 'page')} in {seconds(sync.took.total_seconds())}",
-    ]
-    if sync.unreadable:
-        lines.append(_unreadable(sync))
-    blocks = [section("\n".join(lines))]
-    if sync.is_first and sync.devices == 0:
-        blocks.extend(_no_devices(sync, texts))
-    return Message.of(*blocks)
-
-
-def _failure(sync: SyncView) -> Message:
-    error = escape(sync.error or "")
-    step = sync.next_step or "It is tried again by itself, in 15 minutes the first time."
-    text = (
-        f"{bold(f'Sync of token {sync.token_name} did not finish')} · {_kind(sync)}\n{error}\n"
-        f"{_so_far(sync)}. What was read is kept; enrolled devices are not touched.\nNext: {escape(step)}"
-    )
-    return Message.of(section(text), actions(button("Sync now", action_id=SYNC_NOW, value=sync.token_id)))
-
-
-def _no_devices(sync: SyncView, texts: BackendTexts) -> list[Block]:
-    server = escape(sync.server_name or sync.token_name)
-    steps = [
-        f"{number}. {step.replace('{server}', server).replace('{name}', escape(sync.token_name))}"
-        for number, step in enumerate(texts.assign_devices_steps, 1)
-    ]
-    head = f"No device is assigned to server *{server}* in {texts.portal} yet. Next:"
-    return [section("\n".join([head, *steps]))]
-
-
-def _kind(sync: SyncView) -> str:
-    word = "full sync" if sync.kind is SyncKind.FULL else "changes only"
-    why = _FORCED.get(sync.forced or "", f"forced: {escape(sync.forced)}" if sync.forced else "")
-    return f"{word}, {why}" if why else word
-
-
-def _so_far(sync: SyncView) -> str:
-    return f"{how_many(sync.received)} read so far: {_counts(sync)}"
-
-
-def _counts(sync: SyncView) -> str:
-    counts = [f"{sync.added:,} added", f"{sync.modified:,} modified", f"{sync.removed:,} removed"]
-    if sync.returned:
-        counts.append(f"{sync.returned:,} returned")
-    if sync.moved:
-        counts.append(f"{sync.moved:,} moved here from another token")
-    return ", ".join(counts)
-
-
-def _unreadable(sync: SyncView) -> str:
-    text = f"{how_many(sync.unreadable)} could not be read."
-    if sync.kind is SyncKind.FULL and not sync.removals_judged:
-        text += " Nothing was marked removed in this sync, since one of them may be what seems missing."
-    return text
-
-
-def seconds(length_s: float) -> str:
-    """Return a length of time as people say it."""
-    if length_s < 10:
-        return f"{length_s:.1f} s"
-    if length_s < 120:
-        return f"{length_s:.0f} s"
-    return f"{int(length_s // 60)} min {int(length_s % 60)} s"
+HISTORY = "device.history"
+_HISTORY_SHOWN = 10
+_LINES_A_SECTION = 20
+_NAMED_AT_MOST = 20
+_OFFERED_AT_MOST = 10
+_LABEL_CHARS = 75  # https://docs.slack.dev/reference/block-kit/block-elements/button-element
 
 
 # Lists
 
 
-def device_list(page: DevicePageView) -> Message:
+def device_list(page: DevicePageView, *, now: datetime, texts: BackendTexts) -> Message:
     """Show a page of a list, with the way to its neighbours and to the whole as CSV."""
-    count = "more than 1,000 devices" if page.total is None else how_many(page.total)
     where = f" for {code(page.query)}" if page.query else ""
     if not page.rows:
-        hint = "Removed devices are listed with `removed:yes`."
-        return Message.of(section(f"*No device*{where}"), context(hint))
+        return _nothing(page, where, texts)
+    count = "More than 1,000 devices" if page.total is None else how_many(page.total)
     blocks = [section(f"*{count}*{where}")]
-    blocks.extend(section(_line(row), button("Show", action_id=SHOW, value=row.serial)) for row in page.rows)
+    blocks.extend(section(_line(row, now), _show_button("Show", row.serial)) for row in page.rows)
     buttons = []
     if page.previous is not None:
         buttons.append(button("Previous", action_id=PREVIOUS, value=_place(page, before=page.previous)))
@@ -187,6 +66,30 @@ def device_list(page: DevicePageView) -> Message:
         buttons.append(button("Next", action_id=NEXT, value=_place(page, after=page.next)))
     buttons.append(button("Export CSV", action_id=EXPORT, value=_place(page)))
     return Message.of(*blocks, actions(*buttons))
+
+
+def _nothing(page: DevicePageView, where: str, texts: BackendTexts) -> Message:
+    """Say why a list may be empty, and where to look instead."""
+    blocks = [section(f"*No device*{where}")]
+    if len(page.beginnings) > 1:
+        blocks.append(
+            section(
+                "All words of a query must hold at once, and no serial number begins with each of"
+                f" {_serials(page.beginnings)}. Look at one at a time."
+            )
+        )
+    elif page.beginnings:
+        blocks.append(section(f"{escape(texts.service)} is asked about a serial number when it is shown."))
+    offered = list(dict.fromkeys(page.beginnings))[:_OFFERED_AT_MOST]
+    blocks.extend(section(code(serial), _show_button("Show", serial)) for serial in offered)
+    hint = "Removed devices are listed with `removed:yes`, removed and forgotten ones too with `removed:any`."
+    return Message.of(*blocks, context(hint))
+
+
+def _show_button(text: str, serial: str) -> Block:
+    """Return a button that names its serial to those who hear the screen: in a list all look alike."""
+    made = button(text, action_id=SHOW, value=serial)
+    return made | {"accessibility_label": short(f"Show device {serial}", _LABEL_CHARS)}
 
 
 def _place(page: DevicePageView, *, after: str | None = None, before: str | None = None) -> str:
@@ -205,17 +108,19 @@ def place_of(value: str) -> tuple[str, str | None, str | None]:
     return texts[0] or "", texts[1], texts[2]
 
 
-def _line(row: DeviceRow) -> str:
+def _line(row: DeviceRow, now: datetime) -> str:
     facts = [code(row.serial), escape(row.model), _profile(row), escape(row.token_name or "removed token")]
-    if row.state is not DeviceState.PRESENT:
-        facts.append(f"_{row.state.value}_")
+    if row.state is DeviceState.FORGOTTEN:
+        facts.append("*forgotten*")
+    elif row.state is DeviceState.REMOVED:
+        facts.append(f"*removed* {local_time(row.removed_at, now)}" if row.removed_at else "*removed*")
     return " · ".join(facts)
 
 
 def _profile(row: DeviceRow) -> str:
     if row.profile_uuid is None or row.profile_status in ("empty", "removed"):
         return "no profile"
-    return f"{escape(row.profile_status)} {escape(row.profile_uuid[:8])}…"
+    return f"{escape(row.profile_status)} {short_profile(row.profile_uuid)}"
 
 
 def exported(count: int, query: str) -> Message:
@@ -229,30 +134,61 @@ EXPORT_SENT = "The CSV is on its way to you as a direct message."
 # One device
 
 
-def device_card(answer: DeviceAnswer, *, now: datetime, more: Sequence[Block] = ()) -> Message:
-    """Show everything known of a device, `more` from rooms above, and why it is or is not ready."""
+def device_card(
+    answer: DeviceAnswer, *, texts: BackendTexts, role: Role, now: datetime, more: Sequence[Block] = ()
+) -> Message:
+    """Show everything known of a device, `more` from rooms above, and why it is or is not ready.
+
+    `role` is what the reader may do with the device's token: it decides on the buttons.
+    """
     if answer.view is None:
         return Message.of(
             section(f"{bold(f'Device {answer.serial}')} is not known here."),
-            *_asked(answer.asked),
+            *_asked(answer.asked, texts),
             *_verdict(answer.verdict),
+            actions(_show_button("Look again", answer.serial)),
         )
     view = answer.view
+    facts = [f"*{name}*\n{value}" for name, value in _facts(view, now)]
     return Message.of(
-        section(f"{bold(view.row.serial)} · {escape(view.row.model)} · {view.row.state.value}"),
-        *_asked(answer.asked),
-        fields(*(f"*{name}*\n{value}" for name, value in _facts(view, now)[:10])),
+        section(f"{bold(view.row.serial)} · {escape(view.row.model)}{_whereabouts(view, now)}"),
+        *_asked(answer.asked, texts),
+        *(fields(*facts[start : start + 10]) for start in range(0, len(facts), 10)),
         *more,
-        section("*History*\n" + "\n".join(_history(view.history, now))),
+        section("*History*\n" + "\n".join(_newest_history(view.history, now))),
         *_verdict(answer.verdict),
+        *_card_buttons(answer, view, role),
     )
+
+
+def _card_buttons(answer: DeviceAnswer, view: DeviceView, role: Role) -> list[Block]:
+    buttons: list[Block] = []
+    token = answer.token
+    if token is not None and token.next_step is not None and not token.state.can_sync:
+        needed = {NextAction.CHECK_AGAIN: Role.OPERATOR}
+        steps = [step for step in token.next_step.actions if role >= needed.get(step, Role.ADMIN)]
+        buttons.extend(next_button(step, token.id) for step in steps)
+    if len(view.history) > _HISTORY_SHOWN:
+        buttons.append(button("Whole history", action_id=HISTORY, value=view.row.serial))
+    return [actions(*buttons)] if buttons else []
+
+
+def _whereabouts(view: DeviceView, now: datetime) -> str:
+    row = view.row
+    if row.state is DeviceState.FORGOTTEN:
+        return (
+            f" · *forgotten* {local_time(view.forgotten_at, now)}" if view.forgotten_at else " · *forgotten*"
+        )
+    if row.state is DeviceState.REMOVED:
+        when = f" {local_time(row.removed_at, now)}" if row.removed_at else ""
+        why = f": {reason(view.removed_reason)}" if view.removed_reason else ""
+        return f" · *removed*{when}{why}"
+    return ""
 
 
 def _facts(view: DeviceView, now: datetime) -> list[tuple[str, str]]:
     row, facts = view.row, view.row.facts
     shown: list[tuple[str, object]] = [
-        ("Token", row.token_name or "removed"),
-        ("Profile", None),
         ("Description", facts.description),
         ("Family and system", " · ".join(part for part in (row.family, row.os) if part)),
         ("Assigned to the server", facts.assigned_at),
@@ -263,61 +199,64 @@ def _facts(view: DeviceView, now: datetime) -> list[tuple[str, str]]:
         ("Asset tag", facts.asset_tag),
         ("Moves to another server by", facts.migration_deadline),
         ("Wi-Fi address", facts.wifi_mac),
+        ("Bluetooth address", facts.bluetooth_mac),
+        ("Ethernet address", facts.ethernet_mac),
         ("IMEI", ", ".join(facts.imei)),
+        ("MEID", ", ".join(facts.meid)),
+        ("EID", facts.eid),
+        ("Replacement", "replaces another device" if facts.is_replacement else None),
+        ("Last change here", view.updated_at),
     ]
-    told = [(name, _value(value, now)) for name, value in shown if value]
-    told.insert(1, ("Profile", _profile(row)))
-    return told
+    first = [("Token", escape(row.token_name or "removed")), ("Profile", _profile(row))]
+    return first + [(name, value_in_words(value, now)) for name, value in shown if value]
 
 
-def _history(history: Sequence[Change], now: datetime) -> list[str]:
-    lines = [f"{local_time(change.at, now)}: {_change(change, now)}" for change in history[:_HISTORY_SHOWN]]
-    left = len(history) - _HISTORY_SHOWN
-    return [*lines, f"… and {left:,} older"] if left > 0 else lines
+def _newest_history(history: Sequence[Change], now: datetime) -> list[str]:
+    """Return the newest changes, and the first of all: when the device came."""
+    lines = [_history_line(change, now) for change in history]
+    left = len(lines) - _HISTORY_SHOWN
+    if left <= 0:
+        return lines
+    return [*lines[: _HISTORY_SHOWN - 1], f"… {how_many(left, 'change')} between", lines[-1]]
 
 
-def _change(change: Change, now: datetime) -> str:
-    if change.kind is ChangeKind.MOVED and "token" in change.changes:
-        before, after = change.changes["token"]
-        return f"*moved* from token {escape(before)} to {escape(after)}"
-    if "reason" in change.changes:
-        reason = str(change.changes["reason"][1])
-        return f"*{change.kind.value}*: {escape(_REASONS.get(reason, reason))}"
-    if change.kind is ChangeKind.ADDED:
-        return f"*added* to token {escape(change.token_name or 'removed here')}"
-    told = "; ".join(
-        f"{_FIELD_WORDS.get(name, name.replace('_', ' '))}: {_value(before, now)} → {_value(after, now)}"
-        for name, (before, after) in change.changes.items()
-    )
-    return f"*{change.kind.value}*" + (f": {told}" if told else "")
+def device_history(answer: DeviceAnswer, *, now: datetime) -> Message:
+    """Show the whole history of a device, the newest change first."""
+    if answer.view is None:
+        return Message.of(section(f"{bold(f'Device {answer.serial}')} is not known here."))
+    lines = [_history_line(change, now) for change in answer.view.history]
+    head = section(f"*History of {escape(answer.serial)}* · {_entries(len(lines))}")
+    parts = [lines[start : start + _LINES_A_SECTION] for start in range(0, len(lines), _LINES_A_SECTION)]
+    return Message.of(head, *(section("\n".join(part)) for part in parts))
 
 
-def _value(value: Any, now: datetime) -> str:
-    if value is None or value == "":
-        return "none"
-    if isinstance(value, datetime):
-        return local_time(value, now)
-    return escape(", ".join(map(str, value)) if isinstance(value, list | tuple) else value)
+def _entries(number: int) -> str:
+    return "1 entry" if number == 1 else f"{number:,} entries"
 
 
-def _asked(asked: AskedDevice | None) -> list[Block]:
-    return [section(asked_line(asked))] if asked else []
+def _history_line(change: Change, now: datetime) -> str:
+    return f"{local_time(change.at, now)}: {change_in_words(change, now)}"
 
 
-def asked_line(asked: AskedDevice) -> str:
+def _asked(asked: AskedDevice | None, texts: BackendTexts) -> list[Block]:
+    return [section(asked_line(asked, texts))] if asked else []
+
+
+def asked_line(asked: AskedDevice, texts: BackendTexts) -> str:
     """Say what the service answered about a serial that is not known here."""
     if asked.answer is Asked.FOUND:
         end = "added" if asked.added else "it comes with the sync that is running"
-        return f"Apple says {code(asked.serial)} is on server {escape(asked.server_name or '')}: {end}."
+        where = f"{code(asked.serial)} is on server {escape(asked.server_name or '')}"
+        return f"{escape(texts.service)} says {where}: {end}."
     if asked.answer is Asked.NOT_FOUND:
-        return f"{code(asked.serial)}: no token here has it; assign it in ABM."
+        return f"{code(asked.serial)}: no token here has it; assign it in {escape(texts.portal)}."
     silent = ", ".join(escape(name) for name in asked.not_asked)
     return f"{code(asked.serial)}: not found; could not ask about {silent}."
 
 
 def _verdict(verdict: Verdict) -> list[Block]:
-    mark = "*Ready*" if verdict.is_ready else "*Not ready*"
-    lines = [f"{mark}: {escape(verdict.first)}", *(f"• {escape(other)}" for other in verdict.others)]
+    first = f"*Not ready*: {escape(verdict.first)}" if verdict.is_ready is False else bold(verdict.first)
+    lines = [first, *(f"• {escape(other)}" for other in verdict.others)]
     if verdict.next_step:
         lines.append(f"Next: {escape(verdict.next_step)}")
     return [section("\n".join(lines))]
@@ -343,10 +282,6 @@ def forgotten(result: Forgotten, *, portal: str) -> Message:
 
 
 def _serials(serials: Sequence[str]) -> str:
-    shown = " ".join(code(serial) for serial in serials[:20])
-    return shown if len(serials) <= 20 else f"{shown} and {len(serials) - 20:,} more"
-
-
-def metadata_of(sync: SyncView) -> Mapping[str, Any]:
-    """Return the metadata by which a sync's message is known again."""
-    return {"event_type": "sync", "event_payload": {"kind": "sync", "id": sync.id}}
+    shown = " ".join(code(serial) for serial in serials[:_NAMED_AT_MOST])
+    left = len(serials) - _NAMED_AT_MOST
+    return shown if left <= 0 else f"{shown} and {left:,} more"

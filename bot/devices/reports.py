@@ -1,6 +1,7 @@
 """How syncs stand, and which of them are still to be told."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +12,8 @@ from bot.devices.facts import SyncView, TokenSyncFacts
 from bot.devices.models import Sync, SyncKind, SyncState
 from bot.devices.syncing import Tally
 from bot.devices.views import counts_of
-from bot.tokens.facts import TokenView
+from bot.kit.leases import LeaseTaken
+from bot.tokens.facts import NextAction, TokenView
 
 _TELL_FOR = timedelta(days=2)
 #: What a view shows just as it is stored.
@@ -39,6 +41,21 @@ class Reports:
         async with self._books.db.read() as session:
             syncs = await store.untold_syncs(session, since=self._books.clock.now() - _TELL_FOR)
         return [await self.sync_view(sync.id) for sync in syncs]
+
+    @contextlib.asynccontextmanager
+    async def telling(self, sync_id: str) -> AsyncIterator[SyncView | None]:
+        """Hold the right to tell how a sync ended, and return it as it stands.
+
+        None when it was told, or another replica is telling it: the same result stands once.
+        """
+        try:
+            async with self._books.leases.hold(f"tell:{sync_id}"):
+                async with self._books.db.read() as session:
+                    sync = await session.get_one(Sync, sync_id)
+                    is_told = sync.told_at is not None
+                yield None if is_told else await self.sync_view(sync_id)
+        except LeaseTaken:
+            yield None
 
     async def note_told(self, sync_id: str) -> None:
         async with self._books.db.begin() as session:
@@ -84,4 +101,14 @@ class Reports:
             state=SyncState(sync.state),
             took=timedelta(milliseconds=sync.busy_ms),
             devices=counts.present,
+            token_actions=_mending(token) if token else (),
         )
+
+
+def _mending(token: TokenView) -> tuple[NextAction, ...]:
+    """Return what mends a token, from the first refusal on: whether it counts takes five minutes more."""
+    if token.refused_word is not None:
+        return (NextAction.RENEW,)
+    if token.state.can_sync or token.next_step is None:
+        return ()
+    return token.next_step.actions

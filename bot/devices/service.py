@@ -42,6 +42,7 @@ class DeviceService:
         self.start_sync = self._syncs.start_sync
         self.start_sync_by_id = self._syncs.start_sync_by_id
         self.syncable = self._syncs.syncable
+        self.syncable_by_id = self._syncs.syncable_by_id
         self.take_wishes = self._syncs.take_wishes
         self.schedule_due = self._syncs.schedule_due
         self.due_syncs = runs.due_syncs
@@ -50,6 +51,7 @@ class DeviceService:
         self.sync_facts = reports.sync_facts
         self.running_work = reports.running_work
         self.untold = reports.untold
+        self.telling = reports.telling
         self.note_told = reports.note_told
         self.note_message = reports.note_message
         self.list_devices = lists.list_devices

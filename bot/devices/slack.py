@@ -1,7 +1,10 @@
 """`sync`, `device list|show|forget` and their buttons: parse, call the service, render."""
 
-from bot.devices import blocks
-from bot.devices.facts import SyncStarted
+import contextlib
+from collections.abc import Sequence
+
+from bot.devices import blocks, sync_blocks
+from bot.devices.facts import DeviceAnswer, SyncStarted
 from bot.devices.service import DeviceService
 from bot.kit.actor import Role
 from bot.kit.clock import Clock
@@ -10,6 +13,7 @@ from bot.slack.call import Call
 from bot.slack.commands import Flag, Spec
 from bot.slack.router import Router
 from bot.tokens.errors import DeliveredAgain
+from bot.tokens.facts import TokenView
 
 
 def register(router: Router, service: DeviceService, *, clock: Clock) -> None:
@@ -48,11 +52,13 @@ def register(router: Router, service: DeviceService, *, clock: Clock) -> None:
         spec=Spec(rest="SERIAL"),
         handler=screens.forget,
     )
-    router.action(blocks.SYNC_NOW, role=operator, handler=screens.press_sync)
+    router.action(sync_blocks.SYNC_NOW, role=operator, handler=screens.press_sync)
+    router.action(sync_blocks.SHOW_DEVICES, role=viewer, handler=screens.press_devices)
     router.action(blocks.PREVIOUS, role=viewer, handler=screens.turn_page)
     router.action(blocks.NEXT, role=viewer, handler=screens.turn_page)
     router.action(blocks.EXPORT, role=viewer, handler=screens.export)
     router.action(blocks.SHOW, role=viewer, handler=screens.press_show)
+    router.action(blocks.HISTORY, role=viewer, handler=screens.press_history)
 
 
 class _Screens:
@@ -61,46 +67,61 @@ class _Screens:
         self._clock = clock
 
     async def sync(self, call: Call) -> None:
-        name, full = call.args.one("NAME"), call.args.flag("--full")
-        if name is not None:
-            started = await self._service.start_sync(
-                name, actor=call.actor, full=full, delivery=call.delivery
-            )
-            await call.answer(blocks.started([started], []))
-            return
-        answers: list[SyncStarted] = []
-        refusals: list[str] = []
-        for token in await self._service.syncable(actor=call.actor):
-            try:
-                # Each token is a change of its own, so each has a claim of its own.
-                delivery = f"{call.delivery}:{token.id}"
-                answers.append(
-                    await self._service.start_sync(token.name, actor=call.actor, full=full, delivery=delivery)
-                )
-            except DeliveredAgain:
-                raise
-            except EnrollbotError as refusal:
-                refusals.append(str(refusal))
-        await call.answer(blocks.started(answers, refusals))
+        name = call.args.one("NAME")
+        tokens = await self._service.syncable(actor=call.actor, name=name)
+        await self._sync(call, tokens, full=call.args.flag("--full"))
 
     async def press_sync(self, call: Call) -> None:
-        started = await self._service.start_sync_by_id(call.value, actor=call.actor, delivery=call.delivery)
-        await call.answer(blocks.started([started], []))
+        token = await self._service.syncable_by_id(call.value, actor=call.actor)
+        await self._sync(call, [token], full=False)
+
+    async def _sync(self, call: Call, tokens: Sequence[TokenView], *, full: bool) -> None:
+        answers: list[SyncStarted] = []
+        refusals: list[sync_blocks.Refused] = []
+        for token in tokens:
+            # Each token is a change of its own, so each has a claim of its own.
+            delivery = f"{call.delivery}:{token.id}"
+            try:
+                started = await self._service.start_sync_by_id(
+                    token.id, actor=call.actor, full=full, delivery=delivery
+                )
+                answers.append(started)
+            except DeliveredAgain:
+                continue
+            except EnrollbotError as refusal:
+                refusals.append(sync_blocks.Refused(token, refusal))
+        if answers or refusals:
+            await call.answer(sync_blocks.started(answers, refusals, now=self._clock.now()))
 
     async def list_devices(self, call: Call) -> None:
-        page = await self._service.list_devices(call.args.text, actor=call.actor)
-        await call.answer(blocks.device_list(page))
+        await self._list(call, call.args.text)
+
+    async def press_devices(self, call: Call) -> None:
+        await self._list(call, call.value)
 
     async def turn_page(self, call: Call) -> None:
         query, after, before = blocks.place_of(call.value)
+        await self._list(call, query, after=after, before=before, replace=True)
+
+    async def _list(
+        self,
+        call: Call,
+        query: str,
+        *,
+        after: str | None = None,
+        before: str | None = None,
+        replace: bool = False,
+    ) -> None:
         page = await self._service.list_devices(query, actor=call.actor, after=after, before=before)
-        await call.answer(blocks.device_list(page), replace=True)
+        message = blocks.device_list(page, now=self._clock.now(), texts=self._service.texts)
+        await call.answer(message, replace=replace)
 
     async def export(self, call: Call) -> None:
         query, _, _ = blocks.place_of(call.value)
-        content, count = await self._service.csv(query, actor=call.actor, delivery=call.delivery)
-        await call.send_file(name="devices.csv", content=content, comment=blocks.exported(count, query))
-        await call.answer(blocks.EXPORT_SENT)
+        with contextlib.suppress(DeliveredAgain):
+            content, count = await self._service.csv(query, actor=call.actor, delivery=call.delivery)
+            await call.send_file(name="devices.csv", content=content, comment=blocks.exported(count, query))
+            await call.answer(blocks.EXPORT_SENT)
 
     async def show(self, call: Call) -> None:
         await self._show(call, call.args.required("SERIAL"))
@@ -110,9 +131,22 @@ class _Screens:
 
     async def _show(self, call: Call, serial: str) -> None:
         answer = await self._service.show(serial, actor=call.actor)
-        await call.answer(blocks.device_card(answer, now=self._clock.now()))
+        card = blocks.device_card(
+            answer, texts=self._service.texts, role=_role(call, answer), now=self._clock.now()
+        )
+        await call.answer(card)
+
+    async def press_history(self, call: Call) -> None:
+        answer = await self._service.show(call.value, actor=call.actor)
+        await call.answer(blocks.device_history(answer, now=self._clock.now()))
 
     async def forget(self, call: Call) -> None:
         serials = call.args.required_rest("SERIAL")
-        result = await self._service.forget(serials, actor=call.actor, delivery=call.delivery)
-        await call.answer(blocks.forgotten(result, portal=self._service.texts.portal))
+        with contextlib.suppress(DeliveredAgain):
+            result = await self._service.forget(serials, actor=call.actor, delivery=call.delivery)
+            await call.answer(blocks.forgotten(result, portal=self._service.texts.portal))
+
+
+def _role(call: Call, answer: DeviceAnswer) -> Role:
+    """Return what the reader may do with the device's token."""
+    return call.actor.rights.role_for(answer.token.tags) if answer.token else Role.NONE

@@ -49,18 +49,16 @@ class Syncs:
         return await self._start_checked(token, actor, full=full, exempt=exempt, delivery=delivery)
 
     async def start_sync_by_id(
-        self, token_id: str, *, actor: Actor, delivery: str | None = None
+        self, token_id: str, *, actor: Actor, full: bool = False, delivery: str | None = None
     ) -> SyncStarted:
         """Put a sync of a token on the work list, as `start_sync` does. Raises `TokenGone` as well."""
         token = await self._books.tokens.get_by_id(token_id, actor=actor)
-        return await self._start_checked(token, actor, full=False, exempt=False, delivery=delivery)
+        return await self._start_checked(token, actor, full=full, exempt=False, delivery=delivery)
 
     async def _start_checked(
         self, token: TokenView, actor: Actor, *, full: bool, exempt: bool, delivery: str | None
     ) -> SyncStarted:
-        actor.require(Role.OPERATOR, tags=token.tags)
-        if not token.has_token:
-            raise TokenAwaited(token.name)
+        _checked(token, actor)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
             started = await self._start(session, token, actor, full=full, exempt=exempt)
@@ -81,9 +79,14 @@ class Syncs:
         await self._record_start(session, actor, sync, token)
         return SyncStarted(await self._reports.view(session, sync, token), is_new=True)
 
-    async def syncable(self, *, actor: Actor) -> list[TokenView]:
-        """Return the tokens that the actor may sync. Raises `NothingToSync`."""
+    async def syncable(self, *, actor: Actor, name: str | None = None) -> list[TokenView]:
+        """Return the token of this name, or all that the actor may sync.
+
+        Raises `NotAllowed`, `NothingToSync`, `TokenUnknown`, `TokenAwaited`.
+        """
         actor.require(Role.OPERATOR)
+        if name is not None:
+            return [_checked(await self._books.tokens.get(name, actor=actor), actor)]
         views = await self._books.tokens.list_tokens(actor=actor)
         usable = [
             view for view in views if view.has_token and actor.rights.role_for(view.tags) >= Role.OPERATOR
@@ -91,6 +94,10 @@ class Syncs:
         if not usable:
             raise NothingToSync
         return usable
+
+    async def syncable_by_id(self, token_id: str, *, actor: Actor) -> TokenView:
+        """Return a token that the actor may sync. Raises `NotAllowed`, `TokenGone`, `TokenAwaited`."""
+        return _checked(await self._books.tokens.get_by_id(token_id, actor=actor), actor)
 
     async def _goes_on_now(self, session: AsyncSession, sync: Sync) -> bool:
         """Let a stopped sync go on at once; False for one that runs."""
@@ -168,7 +175,13 @@ class Syncs:
         return len(wishes)
 
     async def _grant(self, session: AsyncSession, wish: WaitingSync) -> None:
-        if await store.open_sync(session, wish.token_id) is not None:
+        running = await store.open_sync(session, wish.token_id)
+        if running is not None:
+            await self._goes_on_now(session, running)
+            if running.reason == rules.AUTOMATIC:
+                # Who wished for it is told how it ended.
+                wished = {"reason": wish.reason, "user_id": wish.user_id}
+                await store.change_sync(session, running.id, wished)
             return
         try:
             token = await self._books.tokens.get_by_id(wish.token_id, actor=SYSTEM)
@@ -223,3 +236,10 @@ class Syncs:
             await self._insert(session, sync)
             await self._record_start(session, SYSTEM, sync, token)
         return True
+
+
+def _checked(token: TokenView, actor: Actor) -> TokenView:
+    actor.require(Role.OPERATOR, tags=token.tags)
+    if not token.has_token:
+        raise TokenAwaited(token.name)
+    return token
