@@ -3,7 +3,7 @@
 import asyncio
 from datetime import datetime, timedelta
 
-from bot.devices import blocks, rules
+from bot.devices import rules, sync_blocks
 from bot.devices.facts import SyncView
 from bot.devices.models import SyncState
 from bot.devices.service import DeviceService
@@ -46,7 +46,7 @@ class SyncRunner:
         self._background = background
         self._channel = channel
         self._running: set[str] = set()
-        self._telling = asyncio.Lock()
+        self._teller: asyncio.Task[None] | None = None
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def look(self, _slot: datetime) -> None:
@@ -54,7 +54,9 @@ class SyncRunner:
         await self._service.take_wishes()
         for sync_id in await self._service.due_syncs():
             self.launch(sync_id)
-        await self._tell_untold()
+        if self._teller is None or self._teller.done():
+            # Slack may take its time, or be down: no sync waits for that.
+            self._teller = self._background.start(self._tell_untold(), name="tell syncs")
 
     async def schedule(self, _slot: datetime) -> None:
         """Put automatic syncs that are due on the work list."""
@@ -88,7 +90,7 @@ class SyncRunner:
         if ended.state is SyncState.STOPPED:
             await self._tell_stop(ended, progress)
             return
-        await self._tell(ended, progress)
+        await self._tell(ended.id, progress)
 
     def _progress(self, view: SyncView) -> Progress | None:
         channel = view.channel or view.token_channel or self._channel
@@ -100,36 +102,38 @@ class SyncRunner:
             channel,
             self._service.clock,
             posted=posted,
-            metadata=blocks.metadata_of(view),
+            metadata=sync_blocks.metadata_of(view),
         )
 
     async def _tell_stop(self, view: SyncView, progress: Progress | None) -> None:
         if progress is None or self._background.stopping.is_set():
             return
-        posted = await progress.finish(blocks.sync_stopped(view))
+        posted = await progress.finish(sync_blocks.sync_stopped(view))
         if posted is not None:
             await self._service.note_message(view.id, channel=posted.channel, ts=posted.ts)
 
     async def _tell_untold(self) -> None:
-        async with self._telling:
-            for view in await self._service.untold():
-                if view.id not in self._running:
-                    await self._tell(view, self._progress(view))
+        for view in await self._service.untold():
+            if self._background.stopping.is_set():
+                return
+            if view.id not in self._running:
+                await self._tell(view.id, self._progress(view))
 
-    async def _tell(self, view: SyncView, progress: Progress | None) -> None:
+    async def _tell(self, sync_id: str, progress: Progress | None) -> None:
         """Tell a result once; what Slack did not take stays to be told."""
+        async with self._service.telling(sync_id) as view:
+            if view is not None and await self._is_told(view, progress):
+                await self._service.note_told(sync_id)
+
+    async def _is_told(self, view: SyncView, progress: Progress | None) -> bool:
         facts = await self._service.sync_facts(view.token_id)
         is_shown = progress is not None and progress.posted is not None
         if not is_shown and not rules.is_worth_telling(view, failures=facts.failures):
-            await self._service.note_told(view.id)
-            return
-        message = blocks.sync_result(view, self._service.texts)
-        if progress is not None:
-            is_told = await progress.finish(message) is not None
-        else:
-            is_told = await self._tell_person(view, message)
-        if is_told:
-            await self._service.note_told(view.id)
+            return True
+        message = sync_blocks.sync_result(view, self._service.texts)
+        if progress is None:
+            return await self._tell_person(view, message)
+        return await progress.finish(message) is not None
 
     async def _tell_person(self, view: SyncView, message: Message) -> bool:
         """Without a channel, tell who asked; nobody asked for an automatic sync."""
@@ -158,7 +162,7 @@ class _Shown:
     def __call__(self, view: SyncView) -> None:
         if self._progress is None:
             return
-        self._progress.show(blocks.sync_progress(view))
+        self._progress.show(sync_blocks.sync_progress(view))
         posted = self._progress.posted
         if posted is not None and not self._is_noted:
             self._is_noted = True
