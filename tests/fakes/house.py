@@ -78,6 +78,10 @@ class Gate:
         self.reached.clear()
         self._open.clear()
 
+    def spare(self, pages: int) -> None:
+        """Let more pages through and go on holding back those that wait already."""
+        self._spared = pages
+
     def open(self) -> None:
         self._open.set()
 
@@ -165,7 +169,7 @@ class House:
                 "user": {"id": user_id, "team_id": people.TEAM["id"]},
                 "team": {"id": people.TEAM["id"]},
                 "channel": {"id": people.ENROLLMENT_CHANNEL},
-                "trigger_id": f"1.2.{action_id}",
+                "trigger_id": self.slack.surfaces.trigger(user_id),
                 "response_url": self.slack.hooks.new(person=user_id, channel=people.ENROLLMENT_CHANNEL),
                 "actions": [{"type": "button", "action_id": action_id, "value": value, "action_ts": value}],
             }
@@ -174,22 +178,25 @@ class House:
         return answer
 
     async def submits(self, user_id: str, callback_id: str, metadata: str, values: Json) -> Answer:
-        """Send, signed as Slack does, a modal that the person was never shown."""
+        """Send, signed as Slack does, a modal that the person was never shown.
+
+        `values` are its inputs by block id, each as Slack's state has it.
+        """
         view = {
-            "id": "V0FORGED",
+            "id": f"V{self.slack.surfaces.trigger(user_id)}",
             "type": "modal",
             "hash": "1.2",
             "callback_id": callback_id,
             "private_metadata": metadata,
             "blocks": [{"type": "input", "block_id": block_id} for block_id in values],
-            "state": {"values": {key: {"value": value} for key, value in values.items()}},
+            "state": {"values": values},
         }
         answer = await self.slack.courier.send_payload(
             {
                 "type": "view_submission",
                 "user": {"id": user_id, "team_id": people.TEAM["id"]},
                 "team": {"id": people.TEAM["id"]},
-                "trigger_id": f"1.2.{callback_id}{metadata}",
+                "trigger_id": self.slack.surfaces.trigger(user_id),
                 "view": view,
             }
         )
