@@ -171,10 +171,10 @@ class AppleConnection:
             return _assignment(serials, await self._client.remove_profile(serials))
 
 
-def device_facts(device: wire.Device, raw: bytes, extra: dict[str, Any] | None) -> DeviceFacts:
+def device_facts(device: wire.Device, extra: dict[str, Any] | None) -> DeviceFacts:
     """Make the seam's facts of Apple's device, field by field in the order that both share."""
     platform = _BY_OS.get(device.os or "") or _BY_FAMILY.get(device.family or "") or Platform.OTHER
-    values: tuple[Any, ...] = (platform, *msgspec.structs.astuple(device), extra, raw)
+    values: tuple[Any, ...] = (platform, *msgspec.structs.astuple(device), extra)
     return DeviceFacts(*values)
 
 

@@ -77,7 +77,7 @@ class DeviceFacts(msgspec.Struct, frozen=True, gc=False):
 
     `profile_status` and `os`, `family`, `operation` keep words that are not known here. `operation`
     and `operation_at` come with deltas only. `extra` holds the keys that this version does not know,
-    None when there are none. `raw` is the JSON of this one device exactly as it came.
+    None when there are none.
     """
 
     platform: Platform
@@ -106,7 +106,6 @@ class DeviceFacts(msgspec.Struct, frozen=True, gc=False):
     is_replacement: bool = False
     released_by_replacement: bool = False
     extra: dict[str, Any] | None = None
-    raw: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def test_the_backend_is_what_the_rooms_need(backend: AppleBackend) -> None:
 
 def test_facts_and_the_wire_share_their_order() -> None:
     facts = DeviceFacts.__struct_fields__
-    assert facts == ("platform", *Device.__struct_fields__, "extra", "raw")
+    assert facts == ("platform", *Device.__struct_fields__, "extra")
     defaults = dict(zip(reversed(facts), reversed(DeviceFacts.__struct_defaults__), strict=False))
     for name, default in zip(
         reversed(Device.__struct_fields__), reversed(Device.__struct_defaults__), strict=False
@@ -128,7 +128,6 @@ async def test_a_page_becomes_facts_with_what_came(connection: AppleConnection, 
         os="OSX",
         operation="added",
         extra={"new": 1},
-        raw=raw,
     )
     assert list(page.devices) == [expected]
     assert [bad.serial for bad in page.unreadable] == [None]

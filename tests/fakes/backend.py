@@ -414,12 +414,7 @@ def device(serial: str, **facts: Any) -> DeviceFacts:
         "assigned_by": "ade@example.com",
         "assigned_at": datetime(2026, 1, 15, 8, 0, tzinfo=UTC),
     }
-    made = DeviceFacts(serial=serial, **{**usual, **facts})
-    return (
-        made
-        if made.raw
-        else msgspec.structs.replace(made, raw=json.dumps({"serial_number": serial}).encode())
-    )
+    return DeviceFacts(serial=serial, **{**usual, **facts})
 
 
 def page(

@@ -27,7 +27,7 @@ PAGE = {"devices": [{"serial_number": "C02A"}], "cursor": "next", "more_to_follo
 Serials = wire.Page[str]
 
 
-def serial(device: wire.Device, raw: bytes, extra: dict[str, Any] | None) -> str:
+def serial(device: wire.Device, extra: dict[str, Any] | None) -> str:
     return device.serial
 
 
