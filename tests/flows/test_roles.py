@@ -1,6 +1,7 @@
 """Who may do what: every command and every button, for viewers, operators and people without a role."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,7 @@ MODALS = [token_blocks.ADD, token_blocks.UPLOAD, token_blocks.REMOVE]
 
 
 @pytest.fixture
-async def closed(house_file: str, clock: FakeClock) -> AsyncIterator[House]:
+async def closed(house_file: Path, clock: FakeClock) -> AsyncIterator[House]:
     """A house in which nobody but Ana has a role."""
     async with open_house(f"sqlite:///{house_file}", clock, default_role="none") as running:
         await running.has_token("paris", devices=3)
