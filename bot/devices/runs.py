@@ -1,8 +1,7 @@
 """Doing a sync: once at a time for a token, to its end, its stop or its failure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -66,22 +65,21 @@ class Runs:
         show: Callable[[SyncView], None] | None,
         is_stopping: Callable[[], bool],
     ) -> SyncView | None:
-        async with self._books.db.begin() as session:
-            now = self._books.clock.now()
-            running = {"state": SyncState.RUNNING.value, "resume_at": None, "resumed_at": now}
-            if not await store.change_sync(session, sync_id, running):
-                return None
+        now = self._books.clock.now()
+        running = {"state": SyncState.RUNNING.value, "resume_at": None, "resumed_at": now}
+        await self._write(sync_id, lease, running)
+        async with self._books.db.read() as session:
             sync = await session.get_one(Sync, sync_id)
         try:
             token = await self._books.tokens.get_by_id(sync.token_id, actor=SYSTEM)
             work = await self._work_of(sync, token, lease)
         except EnrollbotError as error:
-            return await self._failed(sync, error)
+            return await self._failed(sync, lease, error)
         shows = _Shows(show, await self._reports.sync_view(sync_id))
         syncing = Syncing(
             work, db=self._books.db, clock=self._books.clock, is_stopping=is_stopping, show=shows
         )
-        return await self._outcome(syncing, sync, now, is_stopping)
+        return await self._outcome(syncing, sync, lease, is_stopping)
 
     async def _work_of(self, sync: Sync, token: TokenView, lease: Lease) -> Work:
         return Work(
@@ -100,46 +98,53 @@ class Runs:
         )
 
     async def _outcome(
-        self, syncing: Syncing, sync: Sync, began: datetime, is_stopping: Callable[[], bool]
+        self, syncing: Syncing, sync: Sync, lease: Lease, is_stopping: Callable[[], bool]
     ) -> SyncView | None:
+        began = sync.resumed_at
         try:
             await syncing.run()
         except Stopped:
-            await self._stop(sync.id, is_shutdown=is_stopping())
+            await self._stop(sync.id, lease, is_shutdown=is_stopping())
         except BackendError as error:
             await self._books.tokens.record_refusal(sync.token_id, error, asked_at=began)
-            return await self._failed(sync, error)
+            return await self._failed(sync, lease, error)
         except CursorRepeated as error:
-            return await self._failed(sync, error)
+            return await self._failed(sync, lease, error)
         except (LeaseLost, SQLAlchemyError):
             # The row stays on the work list: the job, or the replica that has the lease, goes on.
             raise
         except Exception as error:
             log.exception("sync failed", sync=sync.id, error=type(error).__name__)
-            return await self._failed(sync, DeviceFault("Something went wrong in the bot itself."))
+            return await self._failed(sync, lease, DeviceFault("Something went wrong in the bot itself."))
         else:
             await self._books.tokens.record_success(sync.token_id, asked_at=began)
         return await self._reports.sync_view(sync.id)
 
-    async def _stop(self, sync_id: str, *, is_shutdown: bool) -> None:
+    async def _stop(self, sync_id: str, lease: Lease, *, is_shutdown: bool) -> None:
         now = self._books.clock.now()
-        values: dict[str, Any] = {"state": SyncState.STOPPED.value}
         # Stopped by a shutdown it goes on as soon as the bot is back.
-        values["resume_at"] = now if is_shutdown else now + rules.GOES_ON_AFTER
-        async with self._books.db.begin() as session:
-            await store.change_sync(session, sync_id, values)
+        resume_at = now if is_shutdown else now + rules.GOES_ON_AFTER
+        await self._write(sync_id, lease, {"state": SyncState.STOPPED.value, "resume_at": resume_at})
 
-    async def _failed(self, sync: Sync, error: EnrollbotError) -> SyncView:
+    async def _failed(self, sync: Sync, lease: Lease, error: EnrollbotError) -> SyncView:
         values = {
             "state": SyncState.FAILED.value,
             "ended_at": self._books.clock.now(),
             "error": error.message,
             "next_step": error.next_step,
         }
-        async with self._books.db.begin() as session:
-            await store.change_sync(session, sync.id, values)
+        await self._write(sync.id, lease, values)
         log.warning("sync ended with an error", sync=sync.id, error=type(error).__name__)
         return await self._reports.sync_view(sync.id)
+
+    async def _write(self, sync_id: str, lease: Lease, values: Mapping[str, Any]) -> None:
+        """Write how a sync stands while it is ours and open. Raises `LeaseLost`.
+
+        A holder that froze and wakes neither ends nor stops what its successor runs.
+        """
+        async with self._books.db.begin() as session:
+            if not await lease.still_held(session) or not await store.change_sync(session, sync_id, values):
+                raise LeaseLost(lease.name)
 
 
 class _Shows:
