@@ -71,19 +71,20 @@ class SyncRunner:
 
     async def _run(self, sync_id: str) -> None:
         try:
-            async with self._turns:
-                with with_reference(new_reference()):
-                    await self._run_told(sync_id)
+            with with_reference(new_reference()):
+                await self._run_told(sync_id)
         finally:
             self._running.discard(sync_id)
 
     async def _run_told(self, sync_id: str) -> None:
-        view = await self._service.sync_view(sync_id)
-        progress = self._progress(view)
-        shown = _Shown(progress, view, self._service, self._background)
-        ended = await self._service.run_sync(
-            sync_id, show=shown, is_stopping=self._background.stopping.is_set
-        )
+        # A turn ends with the work: Slack may take its time over the result.
+        async with self._turns:
+            view = await self._service.sync_view(sync_id)
+            progress = self._progress(view)
+            shown = _Shown(progress, view, self._service, self._background)
+            ended = await self._service.run_sync(
+                sync_id, show=shown, is_stopping=self._background.stopping.is_set
+            )
         if ended is None:
             return
         log.info("sync", sync=ended.id, state=ended.state.value, pages=ended.pages, devices=ended.received)
