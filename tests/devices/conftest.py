@@ -1,7 +1,9 @@
 """The devices room behind a real Slack app: commands and buttons over HTTP, syncs by the real jobs."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,6 +27,26 @@ from tests.slack.web_api import WebApi
 __all__ = ["web_api"]
 
 CHANNEL = "COPS"
+
+
+class GatedClock(FakeClock):
+    """Moves itself on when something sleeps, as long as the gate is open."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__(at)
+        self.slept = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.set()
+        await self.gate.wait()
+        await super().sleep(seconds)
+
+
+@pytest.fixture
+def clock() -> GatedClock:
+    return GatedClock(datetime(2026, 5, 1, 9, 0, tzinfo=UTC))
 
 
 @dataclass
