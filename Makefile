@@ -13,8 +13,8 @@ PORT ?= 3000
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.runtime ## start the sandbox: the bot between stand-ins for Slack and Apple (PORT=3000 DEVICES=3000)
-	@$(PY) -m bot sandbox --port $(PORT) --devices $(DEVICES)
+run: $(VENV)/.runtime ## start the sandbox: the bot between stand-ins for Slack and Apple (PORT=3000 DEVICES=3000 FRESH=1)
+	@$(PY) -m bot.sandbox --port $(PORT) --devices $(DEVICES) $(if $(FRESH),--fresh)
 
 test: $(VENV)/.dev ## run every test
 	@$(PY) -m pytest -n auto --dist loadfile

@@ -50,11 +50,6 @@ def _run(_options: argparse.Namespace) -> None:
     asyncio.run(main.run(settings))
 
 
-def _sandbox(options: argparse.Namespace) -> None:
-    logs.configure("console")
-    asyncio.run(sandbox.run(port=options.port, devices=options.devices, fresh=options.fresh))
-
-
 def _manifest(options: argparse.Namespace) -> None:
     print(render(options.url, options.name), end="")
 
@@ -142,10 +137,8 @@ def _parser() -> argparse.ArgumentParser:
 
     _verb(nouns, "run", _run, "run the bot with the settings of the environment")
 
-    box = _verb(nouns, "sandbox", _sandbox, "try the bot between stand-ins for Slack and Apple")
-    box.add_argument("--devices", type=int, default=3000, metavar="N", help="devices at first (3000)")
-    box.add_argument("--port", type=int, default=3000, help="port of the page (3000)")
-    box.add_argument("--fresh", action="store_true", help="forget what was done in the sandbox before")
+    box = _verb(nouns, "sandbox", sandbox.start, "try the bot between stand-ins for Slack and Apple")
+    sandbox.add_options(box)
 
     manifest = _verb(nouns, "manifest", _manifest, "print the Slack app manifest")
     manifest.add_argument("--url", help="public https address of the bot; Socket Mode without it")

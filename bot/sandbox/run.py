@@ -1,6 +1,8 @@
 """Start the sandbox: the stand-ins in this process, the unmodified bot in one of its own."""
 
+import argparse
 import asyncio
+import base64
 import contextlib
 import json
 import os
@@ -16,7 +18,6 @@ import httpx
 
 from bot.kit.clock import Clock, SystemClock
 from bot.kit.errors import EnrollbotError
-from bot.kit.secrets import generate_key
 from bot.sandbox.apple.stand_in import AppleStandIn
 from bot.sandbox.seed import READY, ImportFiles, seed
 from bot.sandbox.serving import serving
@@ -25,6 +26,8 @@ from bot.sandbox.slack.standin import SlackStandIn
 from bot.slack.manifest import EVENTS, SCOPES
 
 SLASH = "/enroll"
+MOST_DEVICES = 1_000_000
+_RESTARTS = 5
 _READY_WITHIN_S = 60
 _STOP_WITHIN_S = 20
 #: What the page offers while typing. The bot's own `help` has the details.
@@ -45,7 +48,10 @@ class PortTaken(EnrollbotError):
 
 class BotFailed(EnrollbotError):
     def __init__(self, what: str) -> None:
-        super().__init__(f"The bot inside the sandbox {what}.", next_step="Its own words are above.")
+        super().__init__(
+            f"The bot inside the sandbox {what}; what it said is above.",
+            next_step="Nothing is lost: start the sandbox again, or anew with --fresh.",
+        )
 
 
 class NotASandbox(EnrollbotError):
@@ -76,24 +82,55 @@ class Sandbox:
     bot: "BotProcess"
 
 
-async def run(*, port: int, devices: int, fresh: bool) -> None:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the sandbox's options; `start` takes what they were."""
+    parser.add_argument("--devices", type=_count, default=3000, metavar="N", help="devices at first (3000)")
+    parser.add_argument("--port", type=int, default=3000, help="port of the page (3000)")
+    parser.add_argument("--fresh", action="store_true", help="forget what was done in the sandbox before")
+
+
+def start(options: argparse.Namespace) -> None:
     """Run the sandbox until it is interrupted."""
+    asyncio.run(_run(port=options.port, devices=options.devices, fresh=options.fresh))
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= MOST_DEVICES:
+        raise argparse.ArgumentTypeError(f"between 0 and {MOST_DEVICES:,}")
+    return number
+
+
+async def _run(*, port: int, devices: int, fresh: bool) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     print("Starting the sandbox.", flush=True)
     async with sandbox(port=port, devices=devices, fresh=fresh) as box:
-        print(f"\n  The sandbox is ready:  {box.url}", flush=True)
+        print(f"\n  The sandbox is ready:   {box.url}", flush=True)
         print(f"  Apple Business Manager: {box.abm_url}", flush=True)
         print("\nOpen the first address, type /enroll, and stop with Ctrl+C.", flush=True)
-        ended = asyncio.create_task(box.bot.ended())
+        keeping = asyncio.create_task(_keep_running(box))
         told = asyncio.create_task(stopping.wait())
-        await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({keeping, told}, return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
-        if ended.done() and not stopping.is_set():
-            raise BotFailed("has ended")
-        ended.cancel()
+        if not keeping.done():
+            keeping.cancel()
+        elif not stopping.is_set():
+            await keeping
     print("Stopped. What you did is kept for the next time.", flush=True)
+
+
+async def _keep_running(box: Sandbox) -> None:
+    """Start the bot again when it ends by itself, as a service manager would. Raises `BotFailed`."""
+    for _ in range(_RESTARTS):
+        await box.bot.ended()
+        box.slack.is_bot_up = False
+        print("The bot has ended by itself; starting it again.", flush=True)
+        await box.bot.start()
+        box.slack.is_bot_up = True
+    await box.bot.ended()
+    raise BotFailed(f"has ended {_RESTARTS + 1} times")
 
 
 @contextlib.asynccontextmanager
@@ -127,12 +164,14 @@ async def sandbox(
             scopes=list(SCOPES),
             events=EVENTS,
         )
+        slack.is_bot_up = False
         page_url = await stack.enter_async_context(_page(slack, port))
         slack.base_url = page_url
         stack.push_async_callback(slack.close)
         environment = _environment(place, slack, apple_url=apple_url, bot_port=bot_port, key=key)
         bot = await stack.enter_async_context(_bot(environment, files, bot_port))
         _remember(place, seeded=True)
+        slack.is_bot_up = True
         yield Sandbox(page_url, f"{apple_url}/abm", apple, slack, environment, bot)
 
 
@@ -146,7 +185,7 @@ def _prepare(folder: Path, *, fresh: bool) -> str:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not mark.exists():
         mark.touch(mode=0o600)
-        _remember(folder, encryption_key=generate_key(), seeded=False)
+        _remember(folder, encryption_key=base64.urlsafe_b64encode(os.urandom(32)).decode(), seeded=False)
     key: str = json.loads(mark.read_text())["encryption_key"]
     return key
 

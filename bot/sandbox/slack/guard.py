@@ -1,5 +1,6 @@
 """Keeps other sites in the same browser away from the stand-in."""
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -26,6 +27,23 @@ class LoopbackOnly:
                 text = "Open this page at its address on this machine (127.0.0.1 or localhost)."
                 await JSONResponse({"ok": False, "error": word, "text": text}, 403)(scope, receive, send)
                 return
+        await self._app(scope, receive, send)
+
+
+class WhileBotIsUp:
+    """Keeps the page closed while there is no bot to answer it; the page tries again by itself."""
+
+    def __init__(self, app: ASGIApp, *, is_up: Callable[[], bool]) -> None:
+        self._app = app
+        self._is_up = is_up
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/page/") and not self._is_up():
+            text = "The bot is starting. A few seconds more."
+            await JSONResponse({"ok": False, "error": "bot_starting", "text": text}, 503)(
+                scope, receive, send
+            )
+            return
         await self._app(scope, receive, send)
 
 

@@ -18,7 +18,7 @@ from bot.sandbox.slack.acts import Acts
 from bot.sandbox.slack.arguments import Arguments, read_arguments
 from bot.sandbox.slack.control import Control
 from bot.sandbox.slack.delivery import Answer, Courier
-from bot.sandbox.slack.guard import LoopbackOnly
+from bot.sandbox.slack.guard import LoopbackOnly, WhileBotIsUp
 from bot.sandbox.slack.hooks import Hooks
 from bot.sandbox.slack.page import Page
 from bot.sandbox.slack.refusals import SlackRefuses
@@ -64,7 +64,8 @@ class SlackStandIn:
 
     Serve `app`, set `base_url` to its address and `bot_url` to the bot's `/slack/events`. `commands` (with
     `command`, `usage_hint`, `description`, `usages`) and `links` are for the page. Without a folder all is
-    in memory. `scopes` are the bot's; None grants all. Close it before stopping its server.
+    in memory. `scopes` are the bot's; None grants all. While `is_bot_up` is False the page is closed. Close
+    the stand-in before stopping its server.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class SlackStandIn:
         verification = self.workspace.secret("verification", "")
         self.log = RequestLog(clock, secrets=(self.bot_token, self.signing_secret, verification))
         self.closing = asyncio.Event()
+        self.is_bot_up = True
         self.links = dict(links or {})
         self._address = Address("http://127.0.0.1")
         self._scopes = None if scopes is None else frozenset(scopes)
@@ -194,7 +196,8 @@ class SlackStandIn:
             *control.routes(),
             *self.page.routes(),
         ]
-        return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly)])
+        closed = Middleware(WhileBotIsUp, is_up=lambda: self.is_bot_up)
+        return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly), closed])
 
     # -- the Web API
 
