@@ -75,7 +75,9 @@ class Syncs:
             return SyncStarted(await self._reports.view(session, running, token), is_new=goes_on)
         kind = await self._checked_kind(session, token, full=full, exempt=exempt)
         sync = self._new_sync(token.id, kind, reason=WishReason.ASKED.value, asked_by=actor)
-        await self._insert(session, sync)
+        other = await self._insert(session, sync)
+        if other is not None:
+            return SyncStarted(await self._reports.view(session, other, token), is_new=False)
         await self._record_start(session, actor, sync, token)
         return SyncStarted(await self._reports.view(session, sync, token), is_new=True)
 
@@ -140,12 +142,17 @@ class Syncs:
             resumed_at=now,
         )
 
-    async def _insert(self, session: AsyncSession, sync: Sync) -> None:
+    async def _insert(self, session: AsyncSession, sync: Sync) -> Sync | None:
+        """Put a sync on the work list. Returns the open one of the token if another replica was first."""
         cursor = await store.cursor_row(session, sync.token_id)
         sync.is_first = cursor is None or cursor.last_full_ended_at is None
         if sync.is_first:
             sync.kind, sync.forced = SyncKind.FULL.value, "first"
-        await store.add_sync(session, sync)
+        while not await store.add_sync(session, sync):
+            other = await store.open_sync(session, sync.token_id)
+            if other is not None:
+                return other
+        return None
 
     async def _record_start(self, session: AsyncSession, actor: Actor, sync: Sync, token: TokenView) -> None:
         await self._books.audit.record(
@@ -233,7 +240,8 @@ class Syncs:
         async with self._books.db.begin() as session:
             if await store.open_sync(session, token.id) is not None:
                 return False
-            await self._insert(session, sync)
+            if await self._insert(session, sync) is not None:
+                return False
             await self._record_start(session, SYSTEM, sync, token)
         return True
 
