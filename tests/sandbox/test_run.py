@@ -47,9 +47,8 @@ async def test_state_outlives_a_restart_and_a_killed_bot_comes_back(tmp_path: Pa
         await ana.sees("retail")
     async with run.sandbox(folder=folder, devices=30) as box:
         ana = Visitor(box.slack, "ana", within=15)
-        ana.reads()
         await ana.types("/enroll token show paris")
-        card = await ana.sees("Scope tags")
+        card = await ana.sees("Organisation")
         assert "retail" in card.text
         assert "30 devices" in card.text
 
