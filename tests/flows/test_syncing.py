@@ -29,7 +29,7 @@ async def test_a_full_sync_within_seven_days_says_when_the_next_may_start(paris:
     paris.clock.move(timedelta(days=6, hours=23))
     heard = await paris.types(paris.ben, "/enroll sync paris --full")
     assert "one in 7 days is allowed" in heard
-    assert "Fri 08 May at 09:00 UTC" in heard
+    assert "Fri 8 May, 09:00 UTC" in heard
     paris.clock.move(timedelta(hours=1, minutes=1))
     assert "started* · full sync" in await paris.types(paris.ben, "/enroll sync paris --full")
 
