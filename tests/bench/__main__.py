@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m tests.bench [DEVICES] [DATABASE_URL]`. Prints figures, never fails a build."""
+"""The benchmarks: `python -m tests.bench [DEVICES] [DATABASE_URL]` prints figures and never fails."""
 
 from tests.bench import bench_sync
 
