@@ -1,5 +1,6 @@
 """The screens that join rooms: status, help, tokens, and the Home tab."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -22,22 +23,23 @@ from bot.slack.blocks import (
     local_time,
     mention,
     section,
+    short,
     text_of,
 )
 from bot.slack.router import Command
-from bot.tokens.blocks import next_text
+from bot.tokens.blocks import next_button, next_text
 from bot.tokens.facts import NextAction, TokenState, TokenView
 
 SYNC_NOW = "device.sync"
 SHOW_TOKEN = "home.token"
 ADD_TOKEN = "token.add"
 
-_BUTTONS = {
-    NextAction.GET_CERTIFICATE: "Get certificate",
-    NextAction.UPLOAD: "Upload server token",
-    NextAction.RENEW: "Renew token",
-    NextAction.CHECK_AGAIN: "Check again",
-}
+#: What a button needs that an admin is not alone to press.
+_NEEDED = {NextAction.CHECK_AGAIN: Role.OPERATOR}
+_LABEL_CHARS = 75  # https://docs.slack.dev/reference/block-kit/block-elements/button-element
+_OTHERS = "At a glance"
+_GROUPS = {"status": _OTHERS, "help": _OTHERS, "sync": "Devices", "device": "Devices", "token": "Tokens"}
+_OPTIONS = re.compile(r" \[?--")
 _SHOWN_TOKENS = 12
 _HELP_LINES = 12
 
@@ -62,7 +64,7 @@ def token_list(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetim
     blocks: list[Block] = [section(f"*{len(rows)} enrollment {'token' if len(rows) == 1 else 'tokens'}*")]
     for row in worst_first(rows):
         text = f"{bold(row.token.name)} · {_state(row.token)}\n{_devices_line(row, now)}"
-        show = button("Show", action_id=SHOW_TOKEN, value=row.token.id)
+        show = _named(button("Show", action_id=SHOW_TOKEN, value=row.token.id), row.token)
         blocks.append(section(text, accessory=show))
     return Message(text_of(blocks), blocks)
 
@@ -82,17 +84,28 @@ def token_card(row: TokenRow, *, role: Role, now: datetime) -> Message:
 
 
 def help_overview(commands: Sequence[Command], *, slash: str) -> Message:
-    """What the caller may do: one line a command, by noun."""
+    """What the caller may do: one line a command, by noun, the options left to the help of one command."""
+    groups: dict[str, list[str]] = {}
+    for command in commands:
+        noun = command.name.split()[0]
+        title = _GROUPS.get(noun, f"{noun.capitalize()}s" if " " in command.name else _OTHERS)
+        line = f"{code(short_usage(command.usage))} {escape(command.summary)}"
+        groups.setdefault(title, []).append(line)
     blocks: list[Block] = [section("*What you can do here*")]
-    lines = [f"{code(command.usage)}\n{escape(command.summary)}" for command in commands]
-    blocks += [section("\n".join(chunk)) for chunk in _chunks(lines, _HELP_LINES)]
+    for title, lines in groups.items():
+        blocks += [section("\n".join([bold(title), *chunk])) for chunk in _chunks(lines, _HELP_LINES)]
     blocks.append(
         context(
-            f"{code(f'{slash} help token')} shows one noun. Options may stand anywhere; quote what has "
-            "spaces; separate serial numbers as you like."
+            f"{code(f'{slash} help token add')} shows the options of a command. Options may stand anywhere;"
+            " quote what has spaces; separate serial numbers as you like."
         )
     )
     return Message(text_of(blocks), blocks)
+
+
+def short_usage(usage: str) -> str:
+    """Return a usage line up to its first option."""
+    return _OPTIONS.split(usage, maxsplit=1)[0]
 
 
 def help_topic(commands: Sequence[Command]) -> Message:
@@ -132,13 +145,20 @@ def _token_buttons(row: TokenRow, role: Role) -> list[Block]:
     token = row.token
     buttons = []
     if token.state.can_sync and role >= Role.OPERATOR:
-        buttons.append(button("Sync now", action_id=SYNC_NOW, value=token.id))
+        buttons.append(_named(button("Sync now", action_id=SYNC_NOW, value=token.id), token))
     steps = token.next_step.actions if token.next_step else ()
-    if role >= Role.ADMIN:
-        buttons += [button(_BUTTONS[step], action_id=step.value, value=token.id) for step in steps]
-        if token.has_token and NextAction.RENEW not in steps:
-            buttons.append(button("Renew token", action_id=NextAction.RENEW.value, value=token.id))
+    allowed = [step for step in steps if role >= _NEEDED.get(step, Role.ADMIN)]
+    buttons.extend(_named(next_button(step, token.id), token) for step in allowed)
+    if role >= Role.ADMIN and token.has_token and NextAction.RENEW not in steps:
+        plain = button("Renew token", action_id=NextAction.RENEW.value, value=token.id)
+        buttons.append(_named(plain, token))
     return buttons
+
+
+def _named(made: Block, token: TokenView) -> Block:
+    """Name the token to those who hear the screen: under each token the buttons look alike."""
+    label = short(f"{made['text']['text']}: token {token.name}", _LABEL_CHARS)
+    return made | {"accessibility_label": label}
 
 
 def _beginning(role: Role, slash: str) -> list[Block]:

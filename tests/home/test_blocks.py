@@ -8,7 +8,11 @@ from bot.devices.facts import DeviceCounts, TokenSyncFacts
 from bot.home import blocks
 from bot.home.rules import TokenRow
 from bot.kit.actor import Role
+from bot.sandbox.slack.blocks import check_view
 from bot.slack.blocks import Message
+from bot.slack.call import Call
+from bot.slack.commands import Spec
+from bot.slack.router import Command
 from bot.tokens.facts import NextAction, NextStep, TokenState, TokenView
 from tests.builders import NOW, awaiting_token, token_view
 
@@ -97,3 +101,66 @@ def test_a_hundred_tokens_stay_within_one_home_tab() -> None:
     rows = [row(token_view(f"t{number}")) for number in range(100)]
     view = blocks.home_tab(rows, role=Role.ADMIN, slash="/enroll", now=NOW)
     assert len(view["blocks"]) <= 100
+
+
+def test_help_is_one_line_a_command_by_noun_without_the_options() -> None:
+    usages = [
+        "token add NAME --apple-id ID [--tags a,b]",
+        "token show NAME",
+        "sync [NAME] [--full]",
+        "status",
+    ]
+    text = blocks.help_overview([command(usage) for usage in usages], slash="/enroll").text
+    assert text.splitlines()[:7] == [
+        "What you can do here",
+        "Tokens",
+        "`/enroll token add NAME` Does it.",
+        "`/enroll token show NAME` Does it.",
+        "Devices",
+        "`/enroll sync [NAME]` Does it.",
+        "At a glance",
+    ]
+
+
+def test_a_noun_of_a_later_room_has_a_group_of_its_own() -> None:
+    assert "Profiles" in blocks.help_overview([command("profile list")], slash="/enroll").text
+
+
+def test_the_help_of_a_command_shows_its_options_and_role() -> None:
+    text = blocks.help_topic([command("token add NAME --apple-id ID")]).text
+    assert text == "`/enroll token add NAME --apple-id ID`\nDoes it. _Needs the role admin._"
+
+
+def test_buttons_that_look_alike_name_their_token_to_a_screen_reader() -> None:
+    view = blocks.home_tab(
+        [row(token_view("paris")), row(token_view("lyon"))], role=Role.ADMIN, slash="/enroll", now=NOW
+    )
+    rows = [block for block in view["blocks"] if block["type"] == "actions"][:2]
+    labels = [element["accessibility_label"] for block in rows for element in block["elements"]]
+    assert labels == [
+        "Sync now: token lyon",
+        "Renew token: token lyon",
+        "Sync now: token paris",
+        "Renew token: token paris",
+    ]
+
+
+def test_check_again_is_offered_to_an_operator_and_the_rest_of_the_next_step_is_not() -> None:
+    terms = NextStep("accept.", (NextAction.CHECK_AGAIN, NextAction.RENEW))
+    told = status(row(token_view(state=TokenState.TERMS, next_step=terms)), role=Role.OPERATOR)
+    assert buttons(told) == ["Check again"]
+
+
+def test_slack_takes_the_home_tab() -> None:
+    rows = [row(token_view(f"t{number}")) for number in range(20)]
+    view = blocks.home_tab(rows, role=Role.ADMIN, slash="/enroll", now=NOW)
+    check_view(view, home=True)
+    assert view["type"] == "home"
+
+
+def command(usage: str) -> Command:
+    async def nothing(_call: Call) -> None:
+        return None
+
+    name = " ".join(word for word in usage.split(" --")[0].split() if word.islower())
+    return Command(name, Role.ADMIN, f"/enroll {usage}", "Does it.", Spec(), nothing)
