@@ -19,7 +19,6 @@ from bot.devices.facts import (
     pack,
 )
 from bot.devices.models import Phase, to_ms
-from bot.devices.store import Stored
 from bot.devices.views import change_of, first_change, names_of, next_step_of, row_of
 from bot.kit.actor import Actor, Role
 from bot.kit.errors import EnrollbotError
@@ -144,7 +143,7 @@ class Asking:
             place = await store.position(session, token.id)
             if place.phase is not Phase.DELTA or await store.look_up(session, [device.serial]):
                 return False
-            row = Stored(device.serial, number, place.numbers, pack(device), None, to_ms(now), to_ms(now))
+            row = (device.serial, number, place.numbers, pack(device), None, to_ms(now), to_ms(now))
             place.numbers += 1
             await store.add_kinds(session, {number: kind})
             await store.insert_devices(session, [row])

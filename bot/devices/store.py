@@ -97,6 +97,10 @@ class Stored(NamedTuple):
     forgotten_at: int | None = None
 
 
+#: A device seen for the first time, the first columns of `Stored`: a thousand of these come with a page.
+NewDevice = tuple[str, int, int, bytes, int | None, int, int]
+
+
 class NewChange(NamedTuple):
     """A history row to be written. `changes` is JSON."""
 
@@ -162,8 +166,7 @@ def _blocks(rows: Sequence[Sequence[Any]], width: int) -> Iterator[list[Any]]:
         yield values + [None] * (_BLOCK * width - len(values))
 
 
-async def insert_devices(session: AsyncSession, rows: Sequence[Stored]) -> None:
-    """Insert devices seen for the first time: nothing of theirs is removed or forgotten."""
+async def insert_devices(session: AsyncSession, rows: Sequence[NewDevice]) -> None:
     await run_all(session, _inserts(session, rows))
 
 
@@ -175,14 +178,14 @@ async def add_changes(session: AsyncSession, changes: Sequence[NewChange]) -> No
     await run_all(session, _histories(session, changes))
 
 
-def _inserts(session: AsyncSession, rows: Sequence[Stored]) -> list[Statement]:
+def _inserts(session: AsyncSession, rows: Sequence[NewDevice]) -> list[Statement]:
     if not rows:
         return []
     # In the order of the key, so that one page touches each leaf of the index once.
     ordered = sorted(rows)
     if _is_postgres(session):
-        return [_pg_insert("device", _COLUMNS, _PG_TYPES, ordered)]
-    return [Statement(_INSERT_BLOCK, block) for block in _blocks([row[:7] for row in ordered], 7)]
+        return [_pg_insert("device", _INSERTED, _PG_TYPES[: len(_INSERTED)], ordered)]
+    return [Statement(_INSERT_BLOCK, block) for block in _blocks(ordered, len(_INSERTED))]
 
 
 def _updates(session: AsyncSession, rows: Sequence[Stored]) -> list[Statement]:
@@ -336,7 +339,7 @@ def _comparisons(page: Sequence[tuple[str, int, bytes]]) -> list[Statement]:
 class PageWork:
     """What one page changes, gathered before anything is written."""
 
-    inserts: list[Stored] = field(default_factory=list)
+    inserts: list[NewDevice] = field(default_factory=list)
     updates: list[Stored] = field(default_factory=list)
     changes: list[NewChange] = field(default_factory=list)
     counts: Counter[int] = field(default_factory=Counter)

@@ -183,6 +183,19 @@ class Seen:
         return changed
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A page, its duplicates resolved: `listed` of a full list, or the `reports` of changes.
+
+    `rows` are serial, kind and packed facts; of changes the serial only.
+    """
+
+    page: DevicePage
+    rows: list[tuple[str, int, bytes]]
+    listed: dict[str, DeviceFacts] | None = None
+    reports: Mapping[str, Reported] = field(default_factory=dict)
+
+
 class Syncing:
     """Runs one sync once, from where the database says that it stands."""
 
@@ -290,6 +303,7 @@ class Syncing:
         """Follow the cursor: the next page is on its way while this one is written."""
         cursor = self._work.place.cursor
         coming = asyncio.create_task(self._fetch(kind, cursor))
+        writing: asyncio.Task[None] | None = None
         try:
             while True:
                 page = await self._arrival(coming)
@@ -298,14 +312,20 @@ class Syncing:
                 cursor = page.cursor
                 if goes_on:
                     coming = asyncio.create_task(self._fetch(kind, cursor))
-                await self._store(page, kind)
-                self._show(self._work)
+                prepared = self._prepare(page, kind)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._store(prepared))
                 if not goes_on:
+                    await writing
                     await self._end_reading(page, kind, repeats=repeats)
                     return
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
+            if writing is not None:
+                # Whatever ended the reading: a page that was begun is written, and a lost lease comes first.
+                await writing
 
     async def _end_reading(self, page: DevicePage, kind: SyncKind, *, repeats: bool) -> None:
         if repeats and kind is SyncKind.FULL:
@@ -349,29 +369,35 @@ class Syncing:
 
     # One page
 
-    async def _store(self, page: DevicePage, kind: SyncKind) -> None:
+    def _prepare(self, page: DevicePage, kind: SyncKind) -> Prepared:
+        """Do what needs no transaction: it passes while the page before is still being written."""
+        if kind is SyncKind.FULL:
+            listed = rules.merge_full(page.devices)
+            return Prepared(page, self._pack_full(listed), listed=listed)
+        reports = rules.merge_delta(page.devices)
+        return Prepared(page, [(serial, 0, b"") for serial in reports], reports=reports)
+
+    async def _store(self, prepared: Prepared) -> None:
         """Write a page, its history, its counts and the cursor behind it in one transaction."""
-        work, is_full = self._work, kind is SyncKind.FULL
-        listed = rules.merge_full(page.devices) if is_full else {}
-        reports = {} if is_full else rules.merge_delta(page.devices)
-        asked = self._prepare_full(listed) if is_full else [(serial, 0, b"") for serial in reports]
+        work, page, is_full = self._work, prepared.page, prepared.listed is not None
         writes = PageWork()
         async with self._db.begin() as session:
             start = await store.begin_page(
-                session, work.lease, work.token_id, asked, compares=is_full and self._knows_most
+                session, work.lease, work.token_id, prepared.rows, compares=is_full and self._knows_most
             )
             await self._kinds.load(session, {row.kind_id for row in start.stored.values()})
             work.place.numbers = start.numbers
             now = self._clock.now()
-            if is_full:
-                self._apply_full(listed, asked, start, writes, now)
-            for reported in reports.values():
+            if prepared.listed is not None:
+                self._apply_full(prepared.listed, prepared.rows, start, writes, now)
+            for reported in prepared.reports.values():
                 self._apply(reported, start.stored.get(reported.device.serial), writes, now)
             self._note_page(page, is_full=is_full)
             new_kinds = await self._end_page(session, writes)
             if not is_full and not page.more_to_follow:
                 await self._save_progress(session, ends=True)
         self._kinds.saved(new_kinds)
+        self._show(work)
 
     async def _end_page(self, session: AsyncSession, writes: PageWork) -> frozenset[int]:
         work = self._work
@@ -391,8 +417,8 @@ class Syncing:
         await store.set_disturbed(session, sorted(writes.left), is_disturbed=True)
         return new_kinds
 
-    def _prepare_full(self, devices: Mapping[str, DeviceFacts]) -> list[tuple[str, int, bytes]]:
-        """Pack a page of a full list before its transaction begins: serial, kind and facts of each."""
+    def _pack_full(self, devices: Mapping[str, DeviceFacts]) -> list[tuple[str, int, bytes]]:
+        """Return serial, kind and facts of each device of a full list."""
         token_id, ids, id_of = self._work.token_id, self._kinds.of_looks, self._kinds.id_of
         prepared = []
         for serial, device in devices.items():
@@ -432,7 +458,7 @@ class Syncing:
         place = self._work.place
         numbers = range(place.numbers, place.numbers + len(fresh))
         writes.inserts += [
-            Stored(serial, kind_id, number, packed, None, now_ms, now_ms)
+            (serial, kind_id, number, packed, None, now_ms, now_ms)
             for number, (serial, kind_id, packed) in zip(numbers, fresh, strict=True)
         ]
         writes.counts.update([kind_id for _, kind_id, _ in fresh])
@@ -464,18 +490,16 @@ class Syncing:
         facts = packed if packed is not None else pack(device)
         at = _ms(rules.merged_operation_at(device.operation_at, known.operation_at if known else None))
         if was is None:
-            row = Stored(device.serial, kind, self._next_number(), facts, at, to_ms(now), to_ms(now))
-            writes.inserts.append(row)
+            number = self._next_number()
+            writes.inserts.append((device.serial, kind, number, facts, at, to_ms(now), to_ms(now)))
             work.tally.added += 1
         else:
-            row = self._changed(
-                step, was, was._replace(kind_id=kind, facts=facts, operation_at=at), writes, now
-            )
-        writes.counts[kind] += 1
-        if was is not None:
+            row = was._replace(kind_id=kind, facts=facts, operation_at=at)
+            number = self._changed(step, was, row, writes, now).number
             writes.counts[was.kind_id] -= 1
+        writes.counts[kind] += 1
         if full_since is not None:
-            self._seen.add(row.number)
+            self._seen.add(number)
 
     def _changed(self, step: Step, was: Stored, row: Stored, writes: PageWork, now: datetime) -> Stored:
         """Write a known device that is on our server: changed, returned, moved, or just reported again."""
