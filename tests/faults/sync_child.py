@@ -1,14 +1,12 @@
 """A bot that does the next of three syncs, and is killed (SIGKILL) before its n-th database statement.
 
-Usage: python -m tests.faults.sync_child DATABASE_URL N DEVICES (N = 0: not killed). Started again, it goes
-on where it died. It prints how many syncs have finished. The service's side is made anew in every life,
-always the same.
+`run` is the life of one process, a fork of the test's: the imports are paid once. N = 0: not killed. Started
+again, it goes on where it died. The service's side is made anew in every life, always the same.
 """
 
 import asyncio
 import os
 import signal
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -41,14 +39,18 @@ def populate(server: FakeServer, clock: FakeClock, devices: int, phase: int) -> 
 
 
 def kill_before(db: Database, statement: int) -> None:
-    """Arrange for this process to die before its n-th statement."""
+    """Arrange for this process to die before its n-th statement, of whatever connection."""
     done = [0]
 
-    @sa.event.listens_for(db.engine.sync_engine, "before_cursor_execute")
-    def count(*_arguments: Any) -> None:
+    def count(_sql: str) -> None:
         done[0] += 1
         if done[0] == statement:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    @sa.event.listens_for(db.engine.sync_engine, "checkout")
+    def trace(connection: Any, *_others: Any) -> None:
+        # SQLite itself counts: the statements of a page go past SQLAlchemy.
+        connection.driver_connection._conn.set_trace_callback(count)
 
 
 async def finished(rooms: Rooms) -> int:
@@ -79,10 +81,8 @@ async def life(url: str, statement: int, devices: int) -> None:
         await rooms.devices.start_sync("paris", actor=ADMIN, full=phase == 2, exempt=True)
     for sync_id in await rooms.devices.due_syncs():
         await rooms.devices.run_sync(sync_id)
-    ended = await finished(rooms)
     await db.close()
-    print(ended)  # noqa: T201 - read by the test that started this process
 
 
-if __name__ == "__main__":
-    asyncio.run(life(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+def run(url: str, statement: int, devices: int) -> None:
+    asyncio.run(life(url, statement, devices))
