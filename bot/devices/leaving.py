@@ -25,16 +25,14 @@ class Leaving:
 
     async def release_removed_tokens(self) -> int:
         """Mark the devices of removed tokens as removed. Returns how many devices there were."""
-        live = {token.id for token in await self._books.tokens.list_tokens(actor=SYSTEM)}
         async with self._books.db.read() as session:
-            kinds = [
-                row
-                for row in await store.kinds_of(session)
-                if row.token_id not in live and row.state != DeviceState.REMOVED.value
-            ]
+            kinds = [row for row in await store.kinds_of(session) if row.state != DeviceState.REMOVED.value]
+        # The tokens second: one that is added meanwhile has no devices among these.
+        live = {token.id for token in await self._books.tokens.list_tokens(actor=SYSTEM)}
         released = 0
         for row in kinds:
-            released += await self._release(row)
+            if row.token_id not in live:
+                released += await self._release(row)
         return released
 
     async def end_syncs(self, session: AsyncSession, token_id: str) -> None:

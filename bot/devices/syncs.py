@@ -1,6 +1,7 @@
 """Asking for a sync, the limits on it, and the syncs that nobody asks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -167,33 +168,42 @@ class Syncs:
         )
 
     async def take_wishes(self) -> int:
-        """Turn the wishes of the tokens room into work. Returns how many there were."""
-        removed: list[str] = []
-        async with self._books.db.begin() as session:
-            wishes = await self._books.tokens.take_sync_wishes(session)
-            removed = [wish.token_id for wish in wishes if wish.kind == WishKind.REMOVAL.value]
-            for wish in wishes:
-                if wish.token_id not in removed:
-                    await self._grant(session, wish)
-            for token_id in removed:
-                await self._leaving.end_syncs(session, token_id)
-        if removed:
-            await self._leaving.release_removed_tokens()
-        return len(wishes)
+        """Turn the wishes of the tokens room into work. Returns how many were taken.
+
+        A wish that meets an open sync waits until that one has ended, since what it wants to see may have
+        happened after the sync read it.
+        """
+        async with self._books.db.read() as session:
+            wishes = await self._books.tokens.sync_wishes(session)
+        taken = 0
+        for token_id in dict.fromkeys(wish.token_id for wish in wishes):
+            async with self._books.db.begin() as session:
+                taken += await self._take(session, [wish for wish in wishes if wish.token_id == token_id])
+        # Each time, wish or not: a process that was killed in the middle of it leaves no wish behind.
+        await self._leaving.release_removed_tokens()
+        return taken
+
+    async def _take(self, session: AsyncSession, wishes: Sequence[WaitingSync]) -> int:
+        """Take the wishes for one token, unless they have to wait or another replica takes them."""
+        token_id = wishes[0].token_id
+        is_removed = any(wish.kind is WishKind.REMOVAL for wish in wishes)
+        running = await store.open_sync(session, token_id)
+        if running is not None and not is_removed:
+            if _was_left_in_its_pause(running, wishes):
+                await self._goes_on_now(session, running)
+            return 0
+        taken = await self._books.tokens.take_sync_wishes(session, [wish.id for wish in wishes])
+        if is_removed:
+            await self._leaving.end_syncs(session, token_id)
+        elif taken:
+            await self._grant(session, max(taken, key=_weight))
+        return len(taken)
 
     async def _grant(self, session: AsyncSession, wish: WaitingSync) -> None:
-        running = await store.open_sync(session, wish.token_id)
-        if running is not None:
-            await self._goes_on_now(session, running)
-            if running.reason == rules.AUTOMATIC:
-                # Who wished for it is told how it ended.
-                wished = {"reason": wish.reason, "user_id": wish.user_id}
-                await store.change_sync(session, running.id, wished)
-            return
         try:
             token = await self._books.tokens.get_by_id(wish.token_id, actor=SYSTEM)
             kind = await self._checked_kind(
-                session, token, full=wish.kind == WishKind.FULL.value, exempt=wish.exempt
+                session, token, full=wish.kind is WishKind.FULL, exempt=wish.exempt
             )
         except EnrollbotError as refusal:
             log.info("sync wish dropped", token=wish.token_id, reason=wish.reason, why=str(refusal))
@@ -206,7 +216,21 @@ class Syncs:
             user_id=wish.user_id,
         )
         sync.asked_by_person = wish.user_id is not None
-        await self._insert(session, sync)
+        if await self._insert(session, sync) is not None:
+            await self._leave_again(session, wish)
+
+    async def _leave_again(self, session: AsyncSession, wish: WaitingSync) -> None:
+        """Leave a wish for later: another replica began a sync between our look and our insert."""
+        await self._books.tokens.wish_sync(
+            session,
+            wish.token_id,
+            kind=wish.kind,
+            reason=wish.reason,
+            asked_by=wish.asked_by,
+            exempt=wish.exempt,
+            channel=wish.channel,
+            user_id=wish.user_id,
+        )
 
     async def schedule_due(self) -> int:
         """Put the automatic syncs that are due on the work list. Returns how many."""
@@ -244,6 +268,18 @@ class Syncs:
                 return False
             await self._record_start(session, SYSTEM, sync, token)
         return True
+
+
+def _was_left_in_its_pause(sync: Sync, wishes: Sequence[WaitingSync]) -> bool:
+    """Say whether somebody wished for a sync after this one had stopped."""
+    if sync.state != SyncState.STOPPED.value or sync.resume_at is None:
+        return False
+    return wishes[-1].asked_at >= sync.resume_at - rules.GOES_ON_AFTER
+
+
+def _weight(wish: WaitingSync) -> tuple[bool, bool, datetime]:
+    """Order wishes for one token by how much one sync has to do to fulfil them all."""
+    return wish.kind is WishKind.FULL, wish.reason is WishReason.RENEWAL, wish.asked_at
 
 
 def _checked(token: TokenView, actor: Actor) -> TokenView:

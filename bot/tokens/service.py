@@ -1,7 +1,7 @@
 """Everything that can be done with tokens. Each method checks the right of whoever asks."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -35,6 +35,7 @@ from bot.tokens.facts import (
 from bot.tokens.install import Installer, RunningWork
 from bot.tokens.models import (
     KeyPairState,
+    SyncWish,
     Token,
     WishKind,
     WishReason,
@@ -272,22 +273,32 @@ class TokenService:
         answer = await self._asking.ask(token)
         return await self.get_by_id(token_id, actor=actor), answer
 
-    async def take_sync_wishes(self, session: AsyncSession) -> list[WaitingSync]:
-        """Take all wishes, the oldest first, inside the transaction that turns them into work."""
-        return [
-            WaitingSync(
-                id=wish.id,
-                token_id=wish.token_id,
-                kind=WishKind(wish.kind),
-                reason=WishReason(wish.reason),
-                asked_by=wish.asked_by,
-                asked_at=wish.asked_at,
-                exempt=wish.exempt,
-                channel=wish.channel,
-                user_id=wish.user_id,
-            )
-            for wish in await store.take_wishes(session)
-        ]
+    async def sync_wishes(self, session: AsyncSession) -> list[WaitingSync]:
+        """Return all wishes, the oldest first, and leave them."""
+        return [_waiting(wish) for wish in await store.wishes(session)]
+
+    async def take_sync_wishes(
+        self, session: AsyncSession, ids: Collection[str] | None = None
+    ) -> list[WaitingSync]:
+        """Take these wishes, or all, the oldest first, inside the transaction that turns them into work.
+
+        Those that another replica took meanwhile are not among them.
+        """
+        return [_waiting(wish) for wish in await store.take_wishes(session, ids)]
+
+
+def _waiting(wish: SyncWish) -> WaitingSync:
+    return WaitingSync(
+        id=wish.id,
+        token_id=wish.token_id,
+        kind=WishKind(wish.kind),
+        reason=WishReason(wish.reason),
+        asked_by=wish.asked_by,
+        asked_at=wish.asked_at,
+        exempt=wish.exempt,
+        channel=wish.channel,
+        user_id=wish.user_id,
+    )
 
 
 _COLUMNS = {

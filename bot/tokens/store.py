@@ -1,6 +1,6 @@
 """The rows of tokens: every statement, none of which commits."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -175,9 +175,18 @@ async def drop_secrets(session: AsyncSession, token_id: str) -> None:
     await session.execute(sa.delete(SyncWish).where(col(SyncWish.token_id) == token_id))
 
 
-async def take_wishes(session: AsyncSession) -> Sequence[SyncWish]:
-    """Delete all wishes and return them, the oldest first."""
-    taken = list(await session.scalars(sa.delete(SyncWish).returning(SyncWish)))
+async def wishes(session: AsyncSession) -> Sequence[SyncWish]:
+    """Return all wishes, the oldest first, and leave them."""
+    found = await session.scalars(sa.select(SyncWish).order_by(col(SyncWish.asked_at), col(SyncWish.id)))
+    return found.all()
+
+
+async def take_wishes(session: AsyncSession, ids: Collection[str] | None = None) -> Sequence[SyncWish]:
+    """Delete these wishes, or all, and return those that were still there, the oldest first."""
+    statement = sa.delete(SyncWish)
+    if ids is not None:
+        statement = statement.where(col(SyncWish.id).in_(list(ids)))
+    taken = list(await session.scalars(statement.returning(SyncWish)))
     return sorted(taken, key=lambda wish: (wish.asked_at, wish.id))
 
 

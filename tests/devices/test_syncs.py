@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+from sqlmodel import col
 
-from bot.devices.models import Sync
+from bot.devices.models import DeviceState, Sync, SyncKind, SyncState
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
+from tests.fakes.backend import FakeServer, device
 from tests.fakes.clock import FakeClock
-from tests.fakes.rooms import OPERATOR, Rooms
+from tests.fakes.rooms import ADMIN, OPERATOR, Rooms
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ async def second(rooms: Rooms, database_url: str, clock: FakeClock, keyring: Key
 
 async def syncs(rooms: Rooms) -> list[Sync]:
     async with rooms.db.read() as session:
-        return list(await session.scalars(sa.select(Sync).order_by(Sync.started_at, Sync.id)))
+        return list(await session.scalars(sa.select(Sync).order_by(col(Sync.started_at), col(Sync.id))))
 
 
 async def acts(rooms: Rooms, action: str) -> int:
@@ -57,3 +59,77 @@ async def test_two_replicas_start_one_automatic_sync(rooms: Rooms, second: Rooms
     assert sum(started) == 1
     assert len(await syncs(rooms)) == 2
     assert await acts(rooms, "sync.started") == 1
+
+
+async def renew(rooms: Rooms, server: FakeServer) -> None:
+    """Upload a newer token of the server, which leaves the wish for a sync."""
+    token = await rooms.tokens.get("paris", actor=ADMIN)
+    certificate = await rooms.tokens.certificate(token.id, actor=ADMIN)
+    rooms.clock.move(timedelta(minutes=1))
+    file = server.generate_token(certificate.content.decode())
+    await rooms.tokens.upload(token.id, file, actor=ADMIN)
+
+
+async def test_a_renewal_in_the_middle_of_a_sync_gets_a_sync_of_its_own_afterwards(rooms: Rooms) -> None:
+    server, _ = await rooms.add_token("paris")
+    await rooms.run_all()
+    rooms.clock.move(timedelta(hours=25))
+    await rooms.devices.schedule_due()
+    await renew(rooms, server)
+    assert [sync.reason for sync in await rooms.run_all()] == ["automatic"]
+    assert [sync.reason for sync in await rooms.run_all()] == ["renewal"]
+    assert await rooms.run_all() == []
+
+
+async def test_a_renewal_while_a_sync_is_paused_lets_it_go_on_and_gets_its_own_afterwards(
+    rooms: Rooms,
+) -> None:
+    server, _ = await rooms.add_token("paris")
+    await rooms.run_all()
+    rooms.clock.move(timedelta(hours=25))
+    await rooms.devices.schedule_due()
+    await pause(rooms)
+    await renew(rooms, server)
+    assert [(sync.reason, sync.state) for sync in await rooms.run_all()] == [
+        ("automatic", SyncState.FINISHED)
+    ]
+    assert [sync.reason for sync in await rooms.run_all()] == ["renewal"]
+
+
+async def test_several_wishes_for_one_token_are_one_sync_that_fulfils_them_all(rooms: Rooms) -> None:
+    server, _ = await rooms.add_token("paris")
+    await renew(rooms, server)
+    assert [(sync.kind, sync.is_first) for sync in await rooms.run_all()] == [(SyncKind.FULL, True)]
+    assert await rooms.run_all() == []
+
+
+async def test_wishes_are_taken_by_one_replica(rooms: Rooms, second: Rooms) -> None:
+    await rooms.add_token("paris")
+    taken = await asyncio.gather(*(each.devices.take_wishes() for each in [rooms, second] * 4))
+    assert sum(taken) == 1
+    assert len(await syncs(rooms)) == 1
+
+
+async def test_devices_of_a_removed_token_are_released_though_its_wish_was_taken_by_a_killed_process(
+    rooms: Rooms,
+) -> None:
+    server, token = await rooms.add_token("paris")
+    server.put(device("A"))
+    await rooms.run_all()
+    await rooms.tokens.remove(token.id, actor=ADMIN, typed_name="paris")
+    async with rooms.db.begin() as session:
+        await rooms.tokens.take_sync_wishes(session)
+    await rooms.run_all()
+    shown = await rooms.devices.show("A", actor=ADMIN)
+    assert shown.view is not None
+    assert shown.view.row.state is DeviceState.REMOVED
+
+
+async def pause(rooms: Rooms) -> None:
+    """Stop the open sync as one that took too long."""
+    async with rooms.db.begin() as session:
+        await session.execute(
+            sa.update(Sync)
+            .where(col(Sync.ended_at).is_(None))
+            .values(state=SyncState.STOPPED.value, resume_at=rooms.clock.now() + timedelta(minutes=15))
+        )
