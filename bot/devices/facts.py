@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -46,14 +45,18 @@ class KeptFacts(msgspec.Struct, frozen=True, array_like=True):
     extra: dict[str, Any] | None
 
 
-_values_of = attrgetter(*KeptFacts.__struct_fields__)
 _encode = msgspec.msgpack.Encoder(order="deterministic").encode
 _decode = msgspec.msgpack.Decoder(KeptFacts).decode
+# Both name what they share in one order: two slices are quicker than twenty-two look-ups by name.
+_FROM = DeviceFacts.__struct_fields__.index("model")
+_TO = DeviceFacts.__struct_fields__.index("operation")
+_ON = DeviceFacts.__struct_fields__.index("migration_deadline")
 
 
 def pack(device: DeviceFacts) -> bytes:
     """Pack what is kept of a device; the same facts always give the same bytes."""
-    return _encode(_values_of(device))
+    values: tuple[Any, ...] = msgspec.structs.astuple(device)
+    return _encode(values[_FROM:_TO] + values[_ON:])
 
 
 def unpack(packed: bytes) -> KeptFacts:
