@@ -177,6 +177,29 @@ async def test_a_paused_sync_goes_on_at_once_when_somebody_asks(desk: Desk) -> N
     assert (await desk.synced()).devices == 15
 
 
+async def test_a_renewal_meets_an_automatic_sync_that_paused_and_is_told_all_the_same(
+    desk: Desk, paris: FakeServer
+) -> None:
+    async def slow(method: str) -> None:
+        if method == "delta_page":
+            desk.rooms.clock.move(timedelta(minutes=9))
+
+    paris.page_size = 1
+    token = await desk.rooms.tokens.get("paris", actor=ADMIN)
+    await desk.rooms.tokens.check(token.id, actor=ADMIN)
+    paris.put(*some(4, start=5))
+    paris.on_call = slow
+    desk.rooms.clock.move(timedelta(hours=25))
+    await desk.jobs.run_due("devices.schedule")
+    await desk.work()
+    paris.on_call = None
+    certificate = await desk.rooms.tokens.certificate(token.id, actor=ADMIN)
+    file = paris.generate_token(certificate.content.decode())
+    await desk.rooms.tokens.upload(token.id, file, actor=ADMIN)
+    await desk.work()
+    assert "After the renewal: 5 devices before, 9 after." in texts(desk)[-1]
+
+
 # Progress
 
 
