@@ -23,7 +23,7 @@ from bot.slack.edge import sign
 from tests.fakes.clock import FakeClock
 from tests.fakes.house import House, open_house
 
-EXAMPLES = int(os.environ.get("ENROLLBOT_TEST_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("ENROLLBOT_TEST_EXAMPLES", "25"))
 JSON = "application/json"
 Headers = dict[str, str | None]
 one_house = settings(

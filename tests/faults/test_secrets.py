@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -216,17 +215,17 @@ async def test_no_secret_is_said_logged_or_kept_in_clear(tmp_path: Path, clock: 
     assert b"paris" in life.places()["enrollbot.db"]
 
 
-@pytest.mark.parametrize("name", ["bot token", "signing secret", "encryption key 0"])
-async def test_a_leak_is_found_wherever_it_is(tmp_path: Path, clock: FakeClock, name: str) -> None:
+async def test_a_leak_is_found_wherever_it_is(tmp_path: Path, clock: FakeClock) -> None:
     async with begin_life(tmp_path, clock) as life:
-        value = life.secrets.found[name]
         assert life.leaks() == {}
-        log.debug("leak", text=base64.b64encode(b"x" + value).decode())
-        await life.house.bot.slack.poster.direct("U0BEN", Message(f"{value!r}"))
         async with life.house.bot.services.db.begin() as session:
             await session.execute(sa.text("CREATE TABLE leak (text TEXT)"))
-            await session.execute(sa.text("INSERT INTO leak VALUES (:text)"), {"text": value.hex()})
+        for value in life.secrets.found.values():
+            log.debug("leak", text=base64.b64encode(b"x" + value).decode())
+            await life.house.bot.slack.poster.direct("U0BEN", Message(f"{value!r}"))
+            async with life.house.bot.services.db.begin() as session:
+                await session.execute(sa.text("INSERT INTO leak VALUES (:text)"), {"text": value.hex()})
         leaks = life.leaks()
     assert {"log", "Slack"} <= set(leaks)
     assert any(place.startswith("enrollbot.db") for place in leaks)
-    assert all(names == [name] for names in leaks.values())
+    assert all(names == list(life.secrets.found) for names in leaks.values())
