@@ -134,21 +134,24 @@ class Asking:
         return None
 
     async def _add_found(self, token: TokenView, device: DeviceFacts) -> bool:
-        """Store a device that the service knows. False while a full list is read: it comes with that."""
+        """Store a device that the service knows.
+
+        False while a full list is read or judged: it comes with that, or with the changes after it.
+        """
         now = self._books.clock.now()
         kind = rules.present_kind(device, token.id)
         number = store.kind_id(kind)
         async with self._books.db.begin() as session:
             await store.lock_devices(session)
             place = await store.position(session, token.id)
-            if place.phase is not Phase.DELTA or await store.look_up(session, [device.serial]):
+            is_listing = place.phase is not Phase.DELTA or place.full_id is not None
+            if is_listing or await store.look_up(session, [device.serial]):
                 return False
-            row = (device.serial, number, place.numbers, pack(device), None, to_ms(now), to_ms(now))
-            place.numbers += 1
+            place_of = await store.take_number(session, token.id)
+            row = (device.serial, number, place_of, pack(device), None, to_ms(now), to_ms(now))
             await store.add_kinds(session, {number: kind})
             await store.insert_devices(session, [row])
             await store.count_kinds(session, {number: 1})
-            await store.put_position(session, token.id, place)
         return True
 
 

@@ -419,19 +419,35 @@ async def cursor_row(session: AsyncSession, token_id: str) -> TokenCursor | None
 
 
 async def put_position(session: AsyncSession, token_id: str, place: Position) -> None:
+    """Write how far a token's devices were read.
+
+    Not how many numbers were given out: that changes only where numbers are taken, in the transaction
+    that read it, since a device that somebody asks for takes one beside a sync.
+    """
     values: dict[str, Any] = {
         "phase": place.phase.value,
         "cursor": place.cursor,
         "full_id": place.full_id,
         "full_started_at": place.full_started_at,
         "unreadable": place.unreadable,
-        "numbers": place.numbers,
     }
     done = await session.execute(
         sa.update(TokenCursor).where(col(TokenCursor.token_id) == token_id).values(**values)
     )
     if done.rowcount == 0:  # type: ignore[attr-defined]
-        await insert_ignoring(session, TokenCursor, {"token_id": token_id, "is_disturbed": False, **values})
+        fresh = {"token_id": token_id, "numbers": place.numbers, "is_disturbed": False, **values}
+        await insert_ignoring(session, TokenCursor, fresh)
+
+
+async def take_number(session: AsyncSession, token_id: str) -> int:
+    """Give out the next device number of a token whose list was read."""
+    taken = await session.execute(
+        sa.update(TokenCursor)
+        .where(col(TokenCursor.token_id) == token_id)
+        .values(numbers=TokenCursor.numbers + 1)
+        .returning(col(TokenCursor.numbers))
+    )
+    return taken.scalar_one() - 1
 
 
 async def last_full_id(session: AsyncSession, token_id: str) -> str | None:
