@@ -513,9 +513,9 @@ class Syncing:
         change = {Step.MOVE: ChangeKind.MOVED, Step.RETURN: ChangeKind.RETURNED}.get(
             step, ChangeKind.MODIFIED
         )
-        if step is Step.MOVE:
-            changes["token"] = [from_kind.token_id, work.token_id]
         if from_kind.token_id != work.token_id:
+            # Also when it comes back: forgotten or removed on one token, it returns on another.
+            changes["token"] = [from_kind.token_id, work.token_id]
             row = row._replace(number=self._next_number())
             writes.left.add(from_kind.token_id)
         row = row._replace(updated_at=to_ms(now), removed_at=None, removed_reason=None, forgotten_at=None)

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
-from bot.devices.models import DeviceState, Sync, SyncKind, SyncState
+from bot.devices.models import ChangeKind, DeviceState, Sync, SyncKind, SyncState
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
 from tests.fakes.backend import FakeServer, device
@@ -133,3 +133,20 @@ async def pause(rooms: Rooms) -> None:
             .where(col(Sync.ended_at).is_(None))
             .values(state=SyncState.STOPPED.value, resume_at=rooms.clock.now() + timedelta(minutes=15))
         )
+
+
+async def test_a_device_that_returns_on_another_token_was_added_on_the_first(rooms: Rooms) -> None:
+    paris, _ = await rooms.add_token("paris")
+    lyon, _ = await rooms.add_token("lyon")
+    paris.put(device("A"))
+    await rooms.run_all()
+    await rooms.devices.forget(["A"], actor=ADMIN)
+    paris.take("A")
+    rooms.clock.move(timedelta(hours=1))
+    lyon.put(device("A", assigned_at=rooms.clock.now()))
+    assert (await rooms.sync("lyon")).returned == 1
+    answer = await rooms.devices.show("A", actor=ADMIN)
+    assert answer.view is not None
+    returned, *_, added = answer.view.history
+    assert returned.changes["token"] == ("paris", "lyon")
+    assert (added.kind, added.token_name) == (ChangeKind.ADDED, "paris")
