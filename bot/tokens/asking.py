@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from pydantic import SecretStr
+
 from bot.backend.port import (
     Account,
     BackendError,
@@ -41,7 +43,12 @@ class Asking:
         self.vault = SessionVault(db=books.db, clock=books.clock, keyring=books.keyring)
 
     async def connection(self, token_id: str) -> Connection:
-        """Return the service as seen with a token. Raises `TokenGone`, `TokenAwaited`."""
+        """Return the service as seen with a token. Raises what `credentials` raises."""
+        credentials = await self.credentials(token_id)
+        return self._backend.connect(credentials, DatabaseSessions(self.vault, token_id))
+
+    async def credentials(self, token_id: str) -> SecretStr:
+        """Return what a token in use holds. Raises `TokenGone`, `TokenAwaited`, `SecretUnreadable`."""
         async with self._books.db.read() as session:
             token = await store.live_token(session, token_id)
             sealed = await store.credentials(session, token_id)
@@ -49,8 +56,7 @@ class Asking:
             raise TokenGone
         if sealed is None:
             raise TokenAwaited(token.name)
-        opened = self._books.keyring.decrypt(sealed, table="token_secret", column="credentials", row=token_id)
-        return self._backend.connect(opened, DatabaseSessions(self.vault, token_id))
+        return self._books.keyring.decrypt(sealed, table="token_secret", column="credentials", row=token_id)
 
     async def ask(self, token: Token) -> ServiceAnswer:
         """Ask about the token in use and note the answer."""

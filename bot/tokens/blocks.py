@@ -27,8 +27,10 @@ from bot.slack.blocks import (
 )
 from bot.tokens import rules
 from bot.tokens.errors import (
+    AlreadyInUse,
     FileFitsAnotherToken,
     FileUnusable,
+    Need,
     NotAccepted,
     NotLater,
     OtherToken,
@@ -39,6 +41,7 @@ from bot.tokens.errors import (
     Standing,
     WrongOrganisation,
     WrongServer,
+    way_out,
 )
 from bot.tokens.facts import (
     Added,
@@ -246,6 +249,11 @@ def checking_view() -> View:
     return _waiting("Upload server token", "Checking…\nOpening the file and asking Apple about the token.")
 
 
+def in_use_view(error: AlreadyInUse) -> View:
+    """Say that the file is the token in use: there is nothing to press."""
+    return _told("Upload server token", [section(escape(error.message))])
+
+
 def uploaded_view(result: Uploaded, *, by: str) -> View:
     message = renewed(result, by=by) if result.former else installed(result, by=by)
     return _told("Token renewed" if result.former else "Token stored", message.blocks)
@@ -311,7 +319,7 @@ def refused(token: TokenView, error: EnrollbotError) -> Message:
 
 
 def _renewal_refused(token: TokenView, error: RenewalRefused) -> Message:
-    decisive = error.faults[0]
+    decisive, other = error.faults[0], error.other
     return Message.of(
         section(
             _lines(
@@ -319,32 +327,62 @@ def _renewal_refused(token: TokenView, error: RenewalRefused) -> Message:
                 *(escape(fault.message) for fault in error.faults),
                 "Nothing was changed here.",
                 _standing(token.name, error.standing),
-                _ended_elsewhere(error.other),
-                f"Next: {_first_upload(error.other)}{escape(decisive.next_step or '')}",
+                _needed_elsewhere(other),
+                _next(_for_the_other(other, token), token, escape(way_out(decisive, error.standing))),
             )
         ),
-        actions(*_refusal_buttons(token, error.other, decisive)),
+        actions(*_refusal_buttons(token, other, decisive)),
     )
 
 
 def _fits_another(token: TokenView, error: FileFitsAnotherToken) -> Message:
-    server = error.server_name or token.name
-    word = "Not renewed" if error.standing else "Not stored"
+    server, other, standing = error.server_name or token.name, error.other, error.standing
+    if other.need.is_none:
+        return _belongs_where_it_is(token, error)
+    word = "Not renewed" if standing else "Not stored"
+    own = (
+        way_out(_wrong_server(token.name, server), standing)
+        if standing
+        else f"upload the file made for {token.name} here."
+    )
     return Message.of(
         section(
             _lines(
                 f"*{word}: this file belongs to another MDM server*",
-                f"It was made for the certificate of token {escape(error.other.name)}; token"
+                f"It was made for the certificate of token {escape(other.name)}; token"
                 f" {escape(token.name)} needs one made for server {escape(server)}.",
                 "Nothing was changed here.",
-                _standing(token.name, error.standing),
-                _ended_elsewhere(error.other),
-                f"Next: {_first_upload(error.other)}In ABM, open server {bold(server)}, download its token"
-                " and upload it here.",
+                _standing(token.name, standing),
+                _needed_elsewhere(other),
+                _next(_for_the_other(other, token), token, escape(own)),
             )
         ),
-        actions(*_refusal_buttons(token, error.other, None)),
+        actions(*_refusal_buttons(token, other, None)),
     )
+
+
+def _belongs_where_it_is(token: TokenView, error: FileFitsAnotherToken) -> Message:
+    """Say that another token has the file, or a newer one; only a token without one is helped on."""
+    other, standing = escape(error.other.name), error.standing
+    fact = (
+        f"*This is the token that {other} already uses. Nothing to do.*"
+        if error.other.need is Need.IN_USE
+        else f"*{other} already uses a newer token than this. Nothing to do.*"
+    )
+    lines = [fact, f"Nothing was changed for {escape(token.name)}.", _standing(token.name, standing)]
+    if standing is not None and standing.accepted is not False:
+        return Message.of(section(_lines(*lines)))
+    server = error.server_name or token.name
+    own = way_out(_wrong_server(token.name, server), standing) if standing else "Upload it here."
+    waits = f"{escape(token.name)} still needs the file of its own server. "
+    return Message.of(
+        section(_lines(*lines, f"Next: {waits}{escape(own)}")),
+        actions(next_button(NextAction.UPLOAD, token.id)),
+    )
+
+
+def _wrong_server(name: str, server: str) -> WrongServer:
+    return WrongServer(name, server_name=server, made_for=None)
 
 
 def _standing(name: str, standing: Standing | None) -> str | None:
@@ -361,20 +399,40 @@ def _standing(name: str, standing: Standing | None) -> str | None:
     )
 
 
-def _ended_elsewhere(other: OtherToken | None) -> str | None:
-    if other is None or not other.has_token:
+def _needed_elsewhere(other: OtherToken | None) -> str | None:
+    if other is None or other.need is not Need.ENDED:
         return None
-    return f"{escape(other.name)}: generating this file ended its former token, so it is needed there now."
+    ended = f"{escape(other.name)}: generating this file ended its former token"
+    return f"{ended}, so it is needed there now." if other.can_open else f"{ended}."
 
 
-def _first_upload(other: OtherToken | None) -> str:
-    return f"upload this file to {escape(other.name)}. Then: " if other else ""
+def _for_the_other(other: OtherToken | None, token: TokenView) -> str:
+    if other is None:
+        return ""
+    name = escape(other.name)
+    if other.can_open:
+        return f"upload this file to {name}."
+    return (
+        f"the server of {name} has the certificate of {escape(token.name)} in ABM. Put the one of {name}"
+        f" there, download its token and upload it to {name}."
+    )
+
+
+def _next(first: str, token: TokenView, own: str) -> str:
+    return (
+        f"Next: {first} Then, for {escape(token.name)}: {own[:1].lower()}{own[1:]}"
+        if first
+        else f"Next: {own}"
+    )
 
 
 def _refusal_buttons(
     token: TokenView, other: OtherToken | None, fault: RenewalFault | None
 ) -> Iterable[Block]:
     if other is not None:
+        if not other.can_open:
+            label = f"Certificate of {other.name}"
+            yield button(label, action_id=GET_CERTIFICATE, value=other.id, style="primary")
         yield button(f"Upload to {other.name}", action_id=UPLOAD_TO_OTHER, value=other.id, style="primary")
     if isinstance(fault, ServerMadeAgain):
         yield button("Add token", action_id=ADD)

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from bot.kit.errors import EnrollbotError
 
 DOWNLOAD_AGAIN = "In ABM, open the server, download its token and upload that file as it is."
+
+#: Goes with every advice to download: there is no download in the portal without this.
+ENDS_THE_CURRENT = "Generating a token in ABM ends the current one at once."
 
 
 class TokenFault(EnrollbotError):
@@ -183,13 +187,44 @@ class Standing:
     days_left: int | None
 
 
+class Need(Enum):
+    """What an uploaded file is to the other token that it belongs to.
+
+    `IN_USE`: that one uses it already. `OUTDATED`: that one uses a newer one. `ENDED`: generating it ended
+    what that one uses. `FILE`: that one has none yet, or how it stands is not known.
+    """
+
+    IN_USE = 0
+    OUTDATED = 1
+    ENDED = 2
+    FILE = 3
+
+    @property
+    def is_none(self) -> bool:
+        return self in (Need.IN_USE, Need.OUTDATED)
+
+
 @dataclass(frozen=True, slots=True)
 class OtherToken:
-    """A token of this bot that an uploaded file was meant for. `has_token`: it had one before."""
+    """A token of this bot that an uploaded file belongs to.
+
+    `can_open` is False when the file is for its server, but made for the certificate of another token.
+    """
 
     id: str
     name: str
-    has_token: bool
+    need: Need
+    can_open: bool = True
+
+
+class AlreadyInUse(TokenFault):
+    """The file is the one in use, and the service accepts it."""
+
+    def __init__(self, name: str, days_left: int | None) -> None:
+        self.name = name
+        days = "1 day" if days_left == 1 else f"{days_left:,} days"
+        left = "" if days_left is None else f" ({days} left)"
+        super().__init__(f"Nothing to do: this is the token that {name} uses now{left}.")
 
 
 class FileFitsAnotherToken(TokenFault):
@@ -208,8 +243,7 @@ class FileFitsAnotherToken(TokenFault):
         super().__init__(
             f"This file was made for the certificate of token {other.name}, not for {name}. Nothing was"
             " changed.",
-            next_step=f"Upload it to {other.name}. Then, in ABM, open server {server_name or name}, download"
-            " its token and upload it here.",
+            next_step=None if other.need.is_none else f"Upload it to {other.name}.",
         )
 
 
@@ -230,13 +264,20 @@ class ServerHasToken(TokenFault):
 class NotVerified(TokenFault):
     """The service did not confirm an uploaded token, so it was not stored."""
 
-    def __init__(self, reason: str, *, next_step: str) -> None:
+    def __init__(self, reason: str, *, next_step: str, was_refused: bool = False) -> None:
         self.reason = reason
+        self.was_refused = was_refused
         super().__init__(f"{reason} Nothing was stored.", next_step=next_step)
 
 
 class RenewalFault(EnrollbotError):
-    """One check that a renewed token did not pass. The message is the fact, the next step the way out."""
+    """One check that a renewed token did not pass.
+
+    The message is the fact, the next step the way out where the service no longer accepts the token in
+    use. `is_own_way` says that it is the way out in any case.
+    """
+
+    is_own_way = False
 
 
 class FileUnusable(RenewalFault):
@@ -261,7 +302,8 @@ class NotLater(RenewalFault):
             "This is the token that is in use already."
             if same
             else "The token in this file expires before the one in use.",
-            next_step="Download the newest token of the server in ABM and upload that one.",
+            next_step="Upload the newest file of the server; if there is none, download its token in ABM"
+            " and upload that one.",
         )
 
 
@@ -285,12 +327,14 @@ class WrongServer(RenewalFault):
 class ServerMadeAgain(RenewalFault):
     """The server has the old name and a new UUID: it was deleted and made again."""
 
+    is_own_way = True
+
     def __init__(self, name: str, *, server_name: str) -> None:
         self.server_name = server_name
         super().__init__(
             f"Server {server_name} was deleted in ABM and made again; for Apple it is a new server with no"
             " devices and no profiles of the old one.",
-            next_step="Add it here as a new token: token add makes the certificate for it.",
+            next_step="Add it here as a new token.",
         )
 
 
@@ -305,10 +349,11 @@ class WrongOrganisation(RenewalFault):
 
 
 class NotAccepted(RenewalFault):
-    """The service does not accept the new token."""
+    """The service did not confirm the new token. `was_refused`: it answered that it is not good."""
 
-    def __init__(self, reason: str, *, next_step: str) -> None:
+    def __init__(self, reason: str, *, next_step: str, was_refused: bool) -> None:
         super().__init__(reason, next_step=next_step)
+        self.is_own_way = not was_refused
 
 
 class RenewalRefused(TokenFault):
@@ -332,5 +377,20 @@ class RenewalRefused(TokenFault):
         self.other = other
         super().__init__(
             f"Token {name} was not renewed: " + " ".join(fault.message for fault in self.faults),
-            next_step=self.faults[0].next_step,
+            next_step=way_out(self.faults[0], standing),
         )
+
+
+def way_out(fault: RenewalFault | None, standing: Standing) -> str:
+    """Return what to do for the token in use after another file was refused.
+
+    A token that is still accepted is not put at risk: nobody is sent to generate one.
+    """
+    if fault is not None and fault.is_own_way and fault.next_step:
+        return fault.next_step
+    if standing.accepted:
+        return "If the right file was generated, upload it; else nothing has to be done."
+    if standing.accepted is None:
+        return "If the right file was generated, upload it; else ask again before anything is done in ABM."
+    step = fault.next_step if fault is not None and fault.next_step else DOWNLOAD_AGAIN
+    return f"{step} {ENDS_THE_CURRENT}"

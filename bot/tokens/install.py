@@ -18,17 +18,19 @@ from bot.backend.port import (
     TokenFileUnusable,
     TokenRejected,
 )
-from bot.kit.actor import Actor, Role
+from bot.kit.actor import Actor
+from bot.kit.secrets import SecretUnreadable
 from bot.tokens import rules, store
 from bot.tokens.asking import Asking, account_values, all_well
 from bot.tokens.books import Books, Held, certificate_file, fresh, iso
 from bot.tokens.errors import (
+    ENDS_THE_CURRENT,
+    AlreadyInUse,
     ChangedMeanwhile,
     FileFitsAnotherToken,
     FileUnusable,
     NotAccepted,
     NotVerified,
-    OtherToken,
     RenewalFault,
     RenewalRefused,
     Standing,
@@ -47,9 +49,12 @@ from bot.tokens.models import (
     WishKind,
     WishReason,
 )
+from bot.tokens.others import Others
 from bot.tokens.sessions import MemorySessions
 
 RunningWork = Callable[[str], Awaitable[Sequence[str]]]
+
+_NEWEST = "Upload the newest file of the server; if there is none, download its token in ABM and upload that."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Installer:
         self._books = books
         self._asking = asking
         self._backend = backend
+        self._others = Others(books, asking, backend)
         self.running: RunningWork | None = None
 
     async def upload(
@@ -84,7 +90,7 @@ class Installer:
 
         The file is opened and the service asked before anything is stored. Raises `FileFitsAnotherToken`,
         `TokenFileUnusable`, `NotVerified` or `ServerHasToken` for a first one, `RenewalRefused` for a
-        renewal; then everything is as it was.
+        renewal, `AlreadyInUse` for the file in use; then everything is as it was.
         """
         async with self._books.db.read() as session:
             await self._books.refuse_again(session, delivery)
@@ -187,11 +193,13 @@ class Installer:
             if isinstance(error, TokenFileForAnotherCertificate):
                 await self._refuse_misdirected(held, content, actor)
             raise await self._refusal(held, [FileUnusable(error)], actor) from None
+        await self._refuse_used(held, contents)
         verified, trouble = None, []
         try:
             verified = await self._verify(contents, held)
         except NotVerified as error:
-            trouble = [NotAccepted(error.reason, next_step=error.next_step or "")]
+            step = error.next_step or ""
+            trouble = [NotAccepted(error.reason, next_step=step, was_refused=error.was_refused)]
         offered = rules.Offered(
             consumer_key_digest=rules.digest(contents.consumer_key),
             expires_at=contents.expires_at,
@@ -213,7 +221,8 @@ class Installer:
         except TokenRejected:
             raise NotVerified(
                 f"{service} does not accept the token in this file; a later one may have ended it.",
-                next_step="Download the newest token of the server in ABM and upload that one.",
+                next_step=_NEWEST if held and held.token.installed_at else f"{_NEWEST} {ENDS_THE_CURRENT}",
+                was_refused=True,
             ) from None
         except TermsNotSigned:
             raise NotVerified(
@@ -233,23 +242,23 @@ class Installer:
 
     async def _refuse_misdirected(self, held: Held, content: bytes, actor: Actor) -> None:
         """Raise `FileFitsAnotherToken` if the actor may upload the file to another token of this bot."""
-        async with self._books.db.read() as session:
-            fitting = [
-                row
-                for row in await store.certificates(session)
-                if row.token_id != held.token.id and self._backend.fits(content, row.certificate_pem)
-            ]
-            tags = await store.tags_of(session, [row.token_id for row in fitting])
-            others = [await store.live_token(session, row.token_id) for row in fitting]
-        for other in others:
-            if other and actor.rights.role_for(tags.get(other.id, frozenset())) >= Role.ADMIN:
-                standing = await self._standing(held.token) if held.token.installed_at else None
-                raise FileFitsAnotherToken(
-                    held.token.name,
-                    other=OtherToken(other.id, other.name, has_token=other.installed_at is not None),
-                    server_name=held.token.server_name,
-                    standing=standing,
-                )
+        other = await self._others.that_opens(content, but=held.token.id, actor=actor)
+        if other is not None:
+            standing = await self._standing(held.token) if held.token.installed_at else None
+            raise FileFitsAnotherToken(
+                held.token.name, other=other, server_name=held.token.server_name, standing=standing
+            )
+
+    async def _refuse_used(self, held: Held, contents: TokenContents) -> None:
+        """Raise `AlreadyInUse` for the very token in use, if the service accepts it."""
+        try:
+            used = await self._asking.credentials(held.token.id)
+        except SecretUnreadable:
+            return  # the file in hand mends that
+        if used.get_secret_value() == contents.credentials.get_secret_value():
+            standing = await self._standing(held.token)
+            if standing.accepted:
+                raise AlreadyInUse(held.token.name, standing.days_left)
 
     async def _refusal(
         self,
@@ -259,17 +268,11 @@ class Installer:
         *,
         account: Account | None = None,
     ) -> RenewalRefused:
-        other = await self._owner_of(account.server_uuid, held.token.id, actor) if account else None
+        other = None
+        if account is not None:
+            other = await self._others.of_server(account.server_uuid, but=held.token.id, actor=actor)
         standing = await self._standing(held.token)
         return RenewalRefused(held.token.name, faults=faults, standing=standing, other=other)
-
-    async def _owner_of(self, server_uuid: str, but: str, actor: Actor) -> OtherToken | None:
-        async with self._books.db.read() as session:
-            token = await store.token_of_server(session, server_uuid, but=but)
-            tags = await store.tags_of(session, [token.id]) if token else {}
-        if token is None or actor.rights.role_for(tags.get(token.id, frozenset())) < Role.ADMIN:
-            return None
-        return OtherToken(token.id, token.name, has_token=token.installed_at is not None)
 
     async def _standing(self, token: Token) -> Standing:
         answer = await self._asking.ask(token)

@@ -15,6 +15,7 @@ from bot.slack.router import Router
 from bot.tokens import blocks
 from bot.tokens.errors import (
     AgreementMissing,
+    AlreadyInUse,
     AppleIdWrong,
     DeliveredAgain,
     NameTaken,
@@ -209,6 +210,9 @@ class _Screens:
                 token.id, file.content, actor=call.actor, channel=self._place(token), delivery=call.delivery
             )
         except DeliveredAgain:
+            return
+        except AlreadyInUse as error:
+            await call.update_modal(blocks.in_use_view(error))
             return
         except EnrollbotError as error:
             await call.update_modal(blocks.refused_view(token, error))

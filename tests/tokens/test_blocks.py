@@ -7,6 +7,7 @@ from bot.slack.blocks import Block, Message
 from bot.tokens import blocks
 from bot.tokens.errors import (
     FileFitsAnotherToken,
+    Need,
     NotLater,
     NotVerified,
     OtherToken,
@@ -69,7 +70,7 @@ PARIS = TokenView(
     next_step=NextStep("Renew *{server}* of {org}.", (NextAction.RENEW,)),
 )
 CERTIFICATE = Certificate("paris.pem", b"pem", "ab" * 32)
-LYON = OtherToken("l" * 32, "lyon", has_token=True)
+LYON = OtherToken("l" * 32, "lyon", Need.ENDED)
 ACCEPTED = ServiceAnswer(accepted=True, terms_open=False, sentence="Apple still accepts it.", at=NOW)
 
 
@@ -98,6 +99,10 @@ MESSAGES = {
     "refused": blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=LYON)),
     "another's": blocks.refused(
         PARIS, FileFitsAnotherToken("paris", other=LYON, server_name="paris", standing=None)
+    ),
+    "another's already": blocks.refused(
+        PARIS,
+        FileFitsAnotherToken("paris", other=replace(LYON, need=Need.IN_USE), server_name=None, standing=None),
     ),
     "not verified": blocks.refused(PARIS, NotVerified("Apple said no.", next_step="Try again.")),
     "settings": blocks.settings_changed(replace(PARIS, owner="S0MDM", channel="C0OPS")),
@@ -141,7 +146,45 @@ def test_a_refusal_names_the_check_that_failed_and_what_to_do() -> None:
     shown = said(blocks.refused(PARIS, error))
     assert "*Not renewed: this file holds no newer token*" in shown
     assert "The token in this file expires before the one in use." in shown
-    assert "Next: Download the newest token" in shown
+    assert "Next: If the right file was generated, upload it; else nothing has to be done." in shown
+
+
+def test_nobody_is_sent_to_generate_a_token_while_the_current_one_is_accepted() -> None:
+    for standing in (Standing(True, EXPIRES, 14), Standing(None, EXPIRES, 14)):
+        assert "ownload" not in said(blocks.refused(PARIS, refusal(standing=standing)))
+
+
+def test_the_advice_to_download_says_that_it_ends_the_current_token() -> None:
+    shown = said(blocks.refused(PARIS, refusal(standing=Standing(False, EXPIRES, 14))))
+    assert "Next: In ABM, open server paris, download its token and upload it here. Generating" in shown
+    assert "Generating a token in ABM ends the current one at once." in shown
+
+
+@pytest.mark.parametrize(
+    ("need", "fact"),
+    [
+        (Need.IN_USE, "This is the token that lyon already uses. Nothing to do."),
+        (Need.OUTDATED, "lyon already uses a newer token than this. Nothing to do."),
+    ],
+)
+def test_a_file_that_another_token_has_no_need_of_offers_nothing(need: Need, fact: str) -> None:
+    other = replace(LYON, need=need)
+    standing = Standing(True, EXPIRES, 14)
+    error = FileFitsAnotherToken("paris", other=other, server_name="paris", standing=standing)
+    message = blocks.refused(PARIS, error)
+    assert fact in said(message)
+    assert "ended" not in said(message)
+    assert "ownload" not in said(message)
+    assert buttons(message) == {}
+
+
+def test_a_file_that_its_servers_token_cannot_open_is_not_sent_there() -> None:
+    other = replace(LYON, can_open=False)
+    message = blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=other))
+    assert "lyon: generating this file ended its former token." in said(message)
+    assert "upload this file to lyon" not in said(message)
+    assert "Put the one of lyon there" in said(message)
+    assert buttons(message)["Certificate of lyon"]["value"] == LYON.id
 
 
 def test_another_tokens_button_carries_its_id() -> None:
@@ -151,7 +194,7 @@ def test_another_tokens_button_carries_its_id() -> None:
 
 
 def test_another_token_that_never_had_one_is_not_said_to_have_lost_it() -> None:
-    other = replace(LYON, has_token=False)
+    other = replace(LYON, need=Need.FILE)
     message = blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=other))
     assert "ended its former token" not in said(message)
 

@@ -24,6 +24,7 @@ from bot.kit.secrets import Keyring, SecretUnreadable
 from bot.settings import Settings
 from bot.tokens.errors import (
     AgreementMissing,
+    AlreadyInUse,
     AppleIdWrong,
     ChangedMeanwhile,
     DeliveredAgain,
@@ -31,6 +32,7 @@ from bot.tokens.errors import (
     FileUnusable,
     KeyAndCertificateDiffer,
     NameTaken,
+    Need,
     NotAccepted,
     NothingToSet,
     NotLater,
@@ -369,7 +371,8 @@ async def test_a_file_of_another_server_is_refused_and_the_present_token_still_w
     assert isinstance(fault, WrongServer)
     assert (fault.made_for, fault.server_name) == ("lyon", "paris")
     assert refusal.other is not None
-    assert (refusal.other.id, refusal.other.has_token) == (lyon.id, True)
+    assert (refusal.other.id, refusal.other.need) == (lyon.id, Need.ENDED)
+    assert not refusal.other.can_open
     assert (refusal.standing.accepted, refusal.standing.days_left) == (True, 14)
 
 
@@ -399,12 +402,50 @@ async def test_another_organisation_is_named(room: Room) -> None:
     assert [type(fault) for fault in refusal.faults] == [WrongServer, WrongOrganisation]
 
 
-async def test_the_file_in_use_and_an_older_one_are_refused(room: Room) -> None:
+async def test_the_file_in_use_asks_for_nothing_while_it_is_accepted(room: Room) -> None:
     token = await room.add()
     server = room.backend.server("paris")
     content = await room.file_for(token, server, days=300)
     await room.upload(token, content)
-    assert isinstance((await _refused(room, token.id, content)).faults[0], NotLater)
+    with pytest.raises(AlreadyInUse) as refused:
+        await room.upload(token, content)
+    assert str(refused.value) == "Nothing to do: this is the token that paris uses now (300 days left)."
+    server.generate_token("elsewhere")
+    refusal = await _refused(room, token.id, content)
+    assert refusal.standing.accepted is False
+    assert isinstance(refusal.faults[0], NotLater)
+
+
+async def test_a_file_that_another_token_uses_or_has_replaced_is_not_needed_there(room: Room) -> None:
+    paris, _ = await room.installed("paris")
+    lyon = await room.add("lyon")
+    server = room.backend.server("lyon")
+    former = await room.file_for(lyon, server, days=100)
+    await room.upload(lyon, former)
+    used = await room.file_for(lyon, server, days=200)
+    await room.upload(lyon, used)
+    for content, need in ((used, Need.IN_USE), (former, Need.OUTDATED)):
+        with pytest.raises(FileFitsAnotherToken) as refused:
+            await room.upload(paris, content)
+        assert refused.value.other.need is need
+
+
+async def test_a_newer_file_of_another_token_is_needed_there_only_when_its_own_is_ended(room: Room) -> None:
+    paris, _ = await room.installed("paris")
+    lyon, server = await room.installed("lyon", days=20)
+    newer = await room.file_for(lyon, server)
+    for error, need in ((ServiceUnavailable("Apple is away."), Need.FILE), (None, Need.ENDED)):
+        if error:
+            server.refuse("login", error)
+        with pytest.raises(FileFitsAnotherToken) as refused:
+            await room.upload(paris, newer)
+        assert refused.value.other.need is need
+
+
+async def test_an_older_file_is_refused(room: Room) -> None:
+    token = await room.add()
+    server = room.backend.server("paris")
+    await room.upload(token, await room.file_for(token, server, days=300))
     older = await room.file_for(token, server, days=299)
     assert isinstance((await _refused(room, token.id, older)).faults[0], NotLater)
 
