@@ -193,15 +193,20 @@ async def take_wishes(session: AsyncSession, ids: Collection[str] | None = None)
 async def due_for_account(
     session: AsyncSession, now: datetime, *, every: timedelta, doubt_after: timedelta
 ) -> Sequence[str]:
-    """Return the tokens to ask about: not asked for `every`, or refused once and in doubt since."""
-    in_doubt = sa.and_(
-        col(Token.refused_last_at) <= now - doubt_after,
-        col(Token.refused_first_at) == col(Token.refused_last_at),
-    )
+    """Return the tokens to ask about: not asked for `every`, or refused and in doubt for `doubt_after`.
+
+    However often it was refused meanwhile, a token stays in doubt until two refusals lie that far apart.
+    """
     long_ago = sa.or_(col(Token.asked_at).is_(None), col(Token.asked_at) <= now - every)
-    found = await session.scalars(
-        sa.select(col(Token.id))
-        .where(col(Token.removed_at).is_(None), col(Token.expires_at) > now, sa.or_(long_ago, in_doubt))
+    first, last = col(Token.refused_first_at), col(Token.refused_last_at)
+    refused = first <= now - doubt_after
+    found = await session.execute(
+        sa.select(col(Token.id), long_ago, first, last)
+        .where(col(Token.removed_at).is_(None), col(Token.expires_at) > now, sa.or_(long_ago, refused))
         .order_by(col(Token.asked_at), col(Token.id))
     )
-    return found.all()
+    return [
+        token_id
+        for token_id, is_long_ago, first_at, last_at in found
+        if is_long_ago or (first_at and last_at and last_at - first_at < doubt_after)
+    ]

@@ -97,6 +97,7 @@ async def test_tokens_to_ask_about_are_those_not_asked_for_long_or_in_doubt(
     soon, ago = now + timedelta(days=1), now - timedelta(minutes=30)
     doubt = {"refused_first_at": now - timedelta(minutes=6), "refused_last_at": now - timedelta(minutes=6)}
     fresh = {"refused_first_at": now - timedelta(minutes=1), "refused_last_at": now - timedelta(minutes=1)}
+    twice = {"refused_first_at": now - timedelta(minutes=6), "refused_last_at": now - timedelta(minutes=2)}
     sure = {"refused_first_at": now - timedelta(hours=2), "refused_last_at": ago}
     async with database.begin() as session:
         session.add_all(
@@ -106,6 +107,7 @@ async def test_tokens_to_ask_about_are_those_not_asked_for_long_or_in_doubt(
                 token("hourly", now, expires_at=soon, asked_at=now - timedelta(hours=1)),
                 token("recent", now, expires_at=soon, asked_at=ago),
                 token("doubt", now, expires_at=soon, asked_at=ago, **doubt),
+                token("twice", now, expires_at=soon, asked_at=now - timedelta(minutes=2), **twice),
                 token("fresh", now, expires_at=soon, asked_at=ago, **fresh),
                 token("sure", now, expires_at=soon, asked_at=ago, **sure),
                 token("expired", now, expires_at=now),
@@ -116,7 +118,7 @@ async def test_tokens_to_ask_about_are_those_not_asked_for_long_or_in_doubt(
         due = await store.due_for_account(
             session, now, every=timedelta(hours=1), doubt_after=timedelta(minutes=5)
         )
-    assert {found.rstrip("0") for found in due} == {"never", "hourly", "doubt"}
+    assert {found.rstrip("0") for found in due} == {"never", "hourly", "doubt", "twice"}
 
 
 async def test_wishes_come_oldest_first_and_only_once(database: Database, clock: FakeClock) -> None:
