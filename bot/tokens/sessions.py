@@ -15,8 +15,9 @@ from bot.kit.secrets import Keyring
 from bot.tokens import store
 from bot.tokens.models import ApiSession
 
-#: Longer than a login with its retries takes; a replica killed in one delays the others by this much.
-_LOGIN_TTL = timedelta(seconds=90)
+#: Longer than a login with its retries takes, at most 90 s; a replica killed in one delays the others by
+#: this much.
+_LOGIN_TTL = timedelta(seconds=120)
 _LOOK_AGAIN_S = 0.25
 _LOOKS = int(_LOGIN_TTL.total_seconds() / _LOOK_AGAIN_S) + 40
 

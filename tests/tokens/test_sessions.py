@@ -104,6 +104,21 @@ async def test_a_replica_that_died_in_its_login_is_waited_for_no_longer_than_its
     assert timedelta(seconds=59) < clock.now() - began < timedelta(seconds=62)
 
 
+async def test_a_login_keeps_its_lease_for_as_long_as_it_may_take(
+    sqlite_database: Database, clock: FakeClock, keyring: Keyring
+) -> None:
+    one, other = [await _vault(sqlite_database, clock, keyring) for _ in range(2)]
+    seen = []
+
+    async def slow() -> SecretStr:
+        clock.move(timedelta(seconds=91))
+        seen.append(await other.leases.try_hold(f"login:{TOKEN}", ttl=timedelta(seconds=1)))
+        return SecretStr("slow")
+
+    await DatabaseSessions(one, TOKEN).renew(None, slow)
+    assert seen == [None]
+
+
 async def test_an_older_answer_never_replaces_a_newer_session(vault: SessionVault) -> None:
     sessions = DatabaseSessions(vault, TOKEN)
     first = await sessions.renew(None, Door().login)
