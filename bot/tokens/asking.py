@@ -1,6 +1,7 @@
 """Asking the service about tokens in use, and noting what it answers."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from bot.backend.port import (
     TermsNotSigned,
     TokenRejected,
 )
+from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
 from bot.tokens import rules, store
 from bot.tokens.books import Books
@@ -32,6 +34,10 @@ from bot.tokens.models import (
 from bot.tokens.sessions import DatabaseSessions, SessionVault
 
 log = get_logger(__name__)
+
+#: How long one question may take, in seconds, and how many are asked at once.
+ANSWER_WITHIN_S = 60.0
+_AT_ONCE = 4
 
 
 class Asking:
@@ -78,8 +84,8 @@ class Asking:
         sentence = f"{service} still accepts the current token."
         return ServiceAnswer(accepted=True, terms_open=False, sentence=sentence, at=began)
 
-    async def ask_due(self) -> int:
-        """Ask the service about every token not asked for an hour, or refused once. Returns how many."""
+    async def ask_due(self, *, within_s: float = ANSWER_WITHIN_S) -> int:
+        """Ask the service about every token not asked for an hour, or in doubt. Returns how many."""
         async with self._books.db.read() as session:
             due = await store.due_for_account(
                 session,
@@ -88,10 +94,30 @@ class Asking:
                 doubt_after=rules.REJECTION_COUNTS_AFTER,
             )
             tokens = [token for token in [await store.live_token(session, each) for each in due] if token]
-        for token in tokens:
-            answer = await self.ask(token)
-            log.info("account asked", token=token.name, accepted=answer.accepted, terms=answer.terms_open)
+        await self.ask_all(tokens, within_s=within_s)
         return len(tokens)
+
+    async def ask_all(
+        self, tokens: Sequence[Token], *, within_s: float = ANSWER_WITHIN_S
+    ) -> list[ServiceAnswer | None]:
+        """Ask about several tokens, a few at a time; None for one that could not be asked within its time.
+
+        What is wrong with one token keeps no other from being asked.
+        """
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def ask(token: Token) -> ServiceAnswer | None:
+            async with turns:
+                try:
+                    async with asyncio.timeout(within_s):
+                        answer = await self.ask(token)
+                except (EnrollbotError, TimeoutError) as error:
+                    log.warning("account not asked", token=token.name, problem=type(error).__name__)
+                    return None
+            log.info("account asked", token=token.name, accepted=answer.accepted, terms=answer.terms_open)
+            return answer
+
+        return await asyncio.gather(*(ask(token) for token in tokens))
 
     async def record_refusal(
         self, token_id: str, error: BackendError, *, asked_at: datetime | None = None

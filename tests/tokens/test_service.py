@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
+from sqlmodel import col
 
 from bot.backend.port import (
     CertificateInsteadOfToken,
@@ -759,6 +760,28 @@ async def test_terms_are_noted_and_their_acceptance_wishes_a_sync(room_on_both: 
     assert (wish.kind, wish.reason, wish.exempt) == (WishKind.DELTA, WishReason.TERMS_ACCEPTED, True)
 
 
+async def test_a_token_with_an_unreadable_secret_keeps_no_other_from_being_asked(room: Room) -> None:
+    first, _ = await room.installed("aaa")
+    _, server = await room.installed("paris")
+    async with room.db.begin() as session:
+        await session.execute(sa.update(TokenSecret).values(credentials=b"x").where(_is_of(first.id)))
+    room.clock.move(timedelta(hours=1))
+    assert await room.tokens.ask_due() == 2
+    assert server.count("account") == 2
+
+
+async def test_a_question_without_an_answer_ends_and_the_others_are_asked(room: Room) -> None:
+    async def hang(_method: str) -> None:
+        await asyncio.Event().wait()
+
+    await room.installed("aaa")
+    next(iter(room.backend.servers.values())).on_call = hang
+    paris, _ = await room.installed("paris")
+    room.clock.move(timedelta(hours=1))
+    assert await room.tokens.ask_due(within_s=0.05) == 2
+    assert (await room.look(paris)).last_ok_at == room.clock.now()
+
+
 async def test_an_unreachable_service_says_nothing_of_the_token(room: Room) -> None:
     token, server = await room.installed()
     server.refuse("account", ServiceUnavailable("Apple could not be reached."), times=None)
@@ -774,6 +797,10 @@ async def test_a_refusal_of_the_token_before_the_present_one_is_dropped(room: Ro
     await room.upload(token, await room.file_for(token, server))
     await room.tokens.record_refusal(token.id, TokenRejected("late", word="x"), asked_at=asked_at)
     assert (await room.look(token)).refused_word is None
+
+
+def _is_of(token_id: str) -> sa.ColumnElement[bool]:
+    return col(TokenSecret.token_id) == token_id
 
 
 async def test_an_expired_token_is_not_asked_about(room: Room) -> None:
