@@ -192,10 +192,14 @@ class Sync(Table, table=True):
 
 
 class Phase(StrEnum):
-    """Where the cursor of a token leads: `NEW` to a full list from its start, `FULL` on in that list."""
+    """Where the cursor of a token leads: `NEW` to a full list from its start, `FULL` on in that list.
+
+    `AFTER`: to the changes after a list whose cursor was used up; they come before it is judged.
+    """
 
     NEW = "new"
     FULL = "full"
+    AFTER = "after"
     DELTA = "delta"
 
 

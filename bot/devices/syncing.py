@@ -20,6 +20,7 @@ from bot.backend.port import (
     CursorUnusable,
     DeviceFacts,
     DevicePage,
+    Operation,
 )
 from bot.devices import rules, store
 from bot.devices.errors import CursorRepeated
@@ -256,15 +257,14 @@ class Syncing:
             await self._begin_full()
         async with self._db.read() as session:
             self._seen = Seen(await store.seen(session, work.token_id))
-        ends = True
         if work.place.phase is Phase.FULL:
-            ends = await self._read_list()
-        await self._finish_full(ends=ends)
-        if not ends:
-            await self._read(SyncKind.DELTA)
+            await self._read_list()
+        if work.place.phase is Phase.AFTER:
+            await self._read_after()
+        await self._finish_full(ends=True)
 
-    async def _read_list(self) -> bool:
-        """Read the full list. Returns False when changes from its cursor are to be read as well."""
+    async def _read_list(self) -> None:
+        """Read the full list. Where its cursor is used up before its end, changes come after it."""
         try:
             await self._read(SyncKind.FULL)
         except CursorUnusable as refusal:
@@ -275,11 +275,17 @@ class Syncing:
         except CursorExhausted:
             if self._work.place.cursor is None:
                 raise
-            self._work.place = replace(self._work.place, phase=Phase.DELTA)
+            self._work.place = replace(self._work.place, phase=Phase.AFTER)
             async with self._writing() as session:
                 await store.put_position(session, self._work.token_id, self._work.place)
-            return False
-        return True
+
+    async def _read_after(self) -> None:
+        """Read the changes after a list before it is judged: one of them may be what it does not show."""
+        try:
+            await self._read(SyncKind.DELTA)
+        except CursorUnusable as refusal:
+            await self._force(refusal.reason)
+            await self._read(SyncKind.FULL)
 
     async def _force(self, reason: str) -> None:
         """Begin a full list because the service no longer takes the cursor."""
@@ -394,7 +400,7 @@ class Syncing:
                 self._apply(reported, start.stored.get(reported.device.serial), writes, now)
             self._note_page(page, is_full=is_full)
             new_kinds = await self._end_page(session, writes)
-            if not is_full and not page.more_to_follow:
+            if not is_full and not page.more_to_follow and work.place.full_id is None:
                 await self._save_progress(session, ends=True)
         self._kinds.saved(new_kinds)
         self._show(work)
@@ -482,6 +488,8 @@ class Syncing:
         step = rules.judge(reported, known, token_id=work.token_id, full_since=full_since)
         if step is Step.IGNORE:
             work.tally.ignored += 1
+            if was is not None and known is not None and self._is_still_here(known, device):
+                self._seen.add(was.number)
             return
         if step is Step.REMOVE and was is not None:
             self._remove(was, device, writes, now)
@@ -498,7 +506,7 @@ class Syncing:
             number = self._changed(step, was, row, writes, now).number
             writes.counts[was.kind_id] -= 1
         writes.counts[kind] += 1
-        if full_since is not None:
+        if work.place.full_id is not None:
             self._seen.add(number)
 
     def _changed(self, step: Step, was: Stored, row: Stored, writes: PageWork, now: datetime) -> Stored:
@@ -559,12 +567,13 @@ class Syncing:
         work.tally.pages += 1
         work.tally.received += len(page.devices) + unreadable
         work.tally.unreadable += unreadable
-        ended = is_full and not page.more_to_follow
+        is_listing = work.place.full_id is not None
+        ended = is_listing and not page.more_to_follow
         work.place = replace(
             work.place,
             cursor=page.cursor,
             phase=Phase.DELTA if ended else work.place.phase,
-            unreadable=work.place.unreadable + (unreadable if is_full else 0),
+            unreadable=work.place.unreadable + (unreadable if is_listing else 0),
         )
 
     def _next_number(self) -> int:
@@ -582,6 +591,11 @@ class Syncing:
             operation_at=_moment(was.operation_at),
             forgotten_at=_moment(was.forgotten_at),
         )
+
+    def _is_still_here(self, known: Known, device: DeviceFacts) -> bool:
+        """Say whether a change that is ignored still shows a device to be here, for a list to be judged."""
+        is_ours = known.token_id == self._work.token_id
+        return self._work.place.full_id is not None and is_ours and device.operation != Operation.DELETED
 
     async def _save_progress(self, session: AsyncSession, *, ends: bool) -> None:
         """Write what was done into the sync's row, with its end when this was the last of it."""
@@ -608,10 +622,11 @@ class Syncing:
     async def _finish_full(self, *, ends: bool) -> None:
         """Mark removed what the whole list has not shown, and note that it was read.
 
-        Nothing is removed when a device of the list could not be read: it may be the missing one.
+        Nothing is removed when a device of the list, or of changes that this sync read, could not be read:
+        it may be the missing one.
         """
         work = self._work
-        work.removals_judged = work.place.unreadable == 0
+        work.removals_judged = work.place.unreadable == 0 and work.tally.unreadable == 0
         if work.removals_judged:
             async with self._db.read() as session:
                 self._seen = Seen(await store.seen(session, work.token_id))

@@ -244,3 +244,43 @@ async def test_a_second_run_of_one_sync_does_nothing_while_the_first_holds_the_l
     server.on_call = again
     [sync] = await rooms.run_all()
     assert (sync.state, second) == (SyncState.FINISHED, [None])
+
+
+async def test_changes_after_a_list_count_before_what_the_list_did_not_show_is_removed(rooms: Rooms) -> None:
+    server, _ = await rooms.add_token("paris")
+    server.put(device("A"), device("B"), device("C"))
+    await rooms.run_all()
+    rooms.clock.move(timedelta(days=8))
+    changed = msgspec.structs.replace(device("B", color="GOLD"), operation="modified")
+    server.pages = [
+        page(device("A"), cursor="c1", more=True),
+        CursorExhausted("read to its end"),
+        page(changed, cursor="c2"),
+    ]
+    sync = await rooms.sync("paris", full=True)
+    assert (sync.state, sync.removed, sync.removals_judged) == (SyncState.FINISHED, 1, True)
+    assert await present(rooms) == ["A", "B"]
+
+
+@pytest.mark.parametrize("forced", [False, True], ids=["after the list", "before a forced list"])
+async def test_an_unreadable_change_keeps_what_is_missing_and_a_reported_deletion_counts(
+    rooms: Rooms, forced: bool
+) -> None:
+    server, _ = await rooms.add_token("paris")
+    server.put(device("A"), device("MISSING"), device("GONE"))
+    await rooms.run_all()
+    rooms.clock.move(timedelta(days=8))
+    gone = msgspec.structs.replace(device("GONE"), operation="deleted", operation_at=rooms.clock.now())
+    bad = [UnreadableDevice(None, "no serial")]
+    server.pages = [page(device("A"), cursor="c1", more=True), CursorExhausted("read to its end")]
+    server.pages.append(page(gone, cursor="c2", unreadable=bad))
+    if forced:
+        server.pages = [
+            page(gone, cursor="c1", more=True, unreadable=bad),
+            CursorUnusable("no", reason="expired"),
+            page(device("A"), cursor="c2"),
+        ]
+    sync = await rooms.sync("paris", full=not forced)
+    assert (sync.state, sync.kind, sync.removed) == (SyncState.FINISHED, SyncKind.FULL, 1)
+    assert (sync.unreadable, sync.removals_judged) == (1, False)
+    assert await present(rooms) == ["A", "MISSING"]
