@@ -48,7 +48,8 @@ class TokenView:
 
     `days_left` is the ceiling of the hours left over 24, 0 or less once expired. `rejected_since` is
     None until a rejection counts. `warn_days` are the token's own or those of the settings.
-    `next_step` is None when nothing needs to be done.
+    `next_step` is None when nothing needs to be done. `refused_first_at` is when the service refused the
+    token first, None once it accepts it again.
     """
 
     id: str
@@ -86,10 +87,16 @@ class TokenView:
     certificate_fingerprint: str | None
     staged_fingerprint: str | None
     next_step: NextStep | None
+    refused_first_at: datetime | None = None
 
     @property
     def has_token(self) -> bool:
         return self.installed_at is not None
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether it was refused and that does not count yet: such a token is not called well."""
+        return self.state.can_sync and self.refused_first_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -114,15 +115,14 @@ class Installer:
             held = await self._books.load(session, token_id, actor)
         if held.token.installed_at is None:
             raise TokenAwaited(held.token.name)
+        # Who opens a renewal may have been in the portal first: the question comes after the opening.
+        opened_at = self._books.clock.now()
         answer = await self._asking.ask(held.token)
         running = await self.running(token_id) if self.running else ()
         staged = await self._staged_pair(held, actor) if new_key else None
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
-            now = self._books.clock.now()
-            opened = {"renewal_opened_at": now, "renewal_opened_by": actor.id}
-            if not await store.change_token(session, token_id, opened):
-                raise TokenGone
+            await self._note_opened(session, token_id, opened_at, actor)
             staged = await self._stage(session, held, staged, actor) if staged else None
             await self._books.record(
                 session, actor, "token.renewal_opened", held.token, held.tags, {"new_key": new_key}
@@ -137,6 +137,17 @@ class Installer:
             certificate=certificate_file(view.name, staged) if staged else None,
             running=tuple(running),
         )
+
+    async def _note_opened(
+        self, session: AsyncSession, token_id: str, opened_at: datetime, actor: Actor
+    ) -> None:
+        """Note an opened renewal; one before it that explains a refusal stays."""
+        token = await store.live_token(session, token_id)
+        if token is None:
+            raise TokenGone
+        if not rules.explains(token.renewal_opened_at, token.refused_first_at):
+            opened = {"renewal_opened_at": opened_at, "renewal_opened_by": actor.id}
+            await store.change_token(session, token_id, opened)
 
     async def import_token(
         self,

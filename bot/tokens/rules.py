@@ -211,8 +211,8 @@ def next_step(health: Health, now: datetime, *, terms_step: str) -> NextStep | N
         return NextStep(terms_step, (NextAction.CHECK_AGAIN,))
     if state is TokenState.REJECTED and was_generated_elsewhere(health):
         return NextStep(
-            "A new token was generated in ABM and is not yet uploaded here. Download the token of server"
-            " *{server}* and upload it.",
+            "A new token was generated in ABM and not yet uploaded here. Upload its file; if it is lost,"
+            " download the token of server *{server}* once more, which ends the one before.",
             (NextAction.UPLOAD, NextAction.CHECK_AGAIN),
         )
     if state is TokenState.REJECTED:
@@ -220,11 +220,26 @@ def next_step(health: Health, now: datetime, *, terms_step: str) -> NextStep | N
             "Renew it: generate a new token in ABM and upload it here.",
             (NextAction.RENEW, NextAction.CHECK_AGAIN),
         )
+    if state is not TokenState.EXPIRED and health.refused_first_at is not None:
+        return _in_doubt(health)
     if state in (TokenState.EXPIRED, TokenState.EXPIRING):
         return NextStep(
             "Renew it, about 10 minutes. The devices stay assigned to the server in ABM.", (NextAction.RENEW,)
         )
     return None
+
+
+def _in_doubt(health: Health) -> NextStep:
+    if was_generated_elsewhere(health):
+        return NextStep(
+            "The token was refused, it seems because one was generated in ABM and not yet uploaded here."
+            " Upload its file.",
+            (NextAction.UPLOAD, NextAction.CHECK_AGAIN),
+        )
+    return NextStep(
+        "The token was refused. It is asked about again five minutes after; nothing has to be done before.",
+        (NextAction.CHECK_AGAIN,),
+    )
 
 
 def fill(template: str, values: Mapping[str, str]) -> str:
@@ -240,11 +255,15 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def was_generated_elsewhere(health: Health) -> bool:
-    """Say whether a rejection is explained by a renewal that was opened within the day before it."""
-    rejected, opened = rejected_since(health), health.renewal_opened_at
-    if rejected is None or opened is None:
+    """Say whether a refusal is explained by a renewal that was opened within the day before it."""
+    return explains(health.renewal_opened_at, health.refused_first_at)
+
+
+def explains(opened: datetime | None, refused: datetime | None) -> bool:
+    """Say whether a renewal opened then explains that the service refused the token then."""
+    if opened is None or refused is None:
         return False
-    return timedelta() <= rejected - opened <= RENEWAL_EXPLAINS_FOR
+    return timedelta() <= refused - opened <= RENEWAL_EXPLAINS_FOR
 
 
 @dataclass(frozen=True, slots=True)

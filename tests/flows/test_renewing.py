@@ -114,7 +114,7 @@ async def test_a_token_generated_in_abm_and_not_uploaded_is_said_so_after_two_re
     await paris.waits(REJECTION_COUNTS_AFTER)
     shown = await paris.types(paris.ana, "/enroll token show paris")
     assert "rejected by Apple" in shown
-    assert "generated in ABM and is not yet uploaded here" in shown
+    assert "generated in ABM and not yet uploaded here" in shown
     assert "Upload server token" in shown.buttons
     await paris.presses(paris.ana, "Upload server token")
     assert "Token paris renewed" in str(await paris.uploads(paris.ana, file))
@@ -130,7 +130,7 @@ async def test_a_token_that_nobody_renewed_is_to_be_renewed_when_apple_rejects_i
     await paris.waits(REJECTION_COUNTS_AFTER)
     shown = await paris.types(paris.ana, "/enroll token show paris")
     assert "rejected by Apple" in shown
-    assert "generated in ABM and is not yet uploaded" not in shown
+    assert "generated in ABM and not yet uploaded" not in shown
     assert "Renew token" in shown.buttons
 
 

@@ -197,9 +197,14 @@ REFUSED = {"refused_first_at": NOW - timedelta(minutes=5), "refused_last_at": NO
         (
             {"refused_first_at": NOW - timedelta(minutes=4, seconds=59), "refused_last_at": NOW},
             TokenState.ACTIVE,
-            None,
+            (NextAction.CHECK_AGAIN,),
         ),
-        ({"refused_first_at": NOW, "refused_last_at": NOW}, TokenState.ACTIVE, None),
+        ({"refused_first_at": NOW, "refused_last_at": NOW}, TokenState.ACTIVE, (NextAction.CHECK_AGAIN,)),
+        (
+            {"refused_first_at": NOW, "refused_last_at": NOW, "renewal_opened_at": NOW},
+            TokenState.ACTIVE,
+            (NextAction.UPLOAD, NextAction.CHECK_AGAIN),
+        ),
         (
             {**REFUSED, "renewal_opened_at": NOW - timedelta(hours=24)},
             TokenState.REJECTED,

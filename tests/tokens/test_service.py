@@ -712,12 +712,14 @@ async def test_a_rejection_counts_after_two_refusals_five_minutes_apart(room_on_
     server.generate_token("made in ABM and never uploaded")
     _, answer = await room.tokens.check(token.id, actor=OLE)
     assert answer.accepted is False
-    assert (await room.look(token)).state is TokenState.ACTIVE
+    first = await room.look(token)
+    assert (first.state, first.in_doubt) == (TokenState.ACTIVE, True)
+    assert first.refused_first_at == room.clock.now()
     assert await room.tokens.ask_due() == 0
     room.clock.move(timedelta(minutes=5))
     assert await room.tokens.ask_due() == 1
     view = await room.look(token)
-    assert view.state is TokenState.REJECTED
+    assert (view.state, view.in_doubt) == (TokenState.REJECTED, False)
     assert view.refused_word == "token_rejected"
     assert view.rejected_since == room.clock.now() - timedelta(minutes=5)
 
@@ -731,8 +733,32 @@ async def test_a_rejection_soon_after_an_opened_renewal_says_that_the_upload_is_
         await room.tokens.check(token.id, actor=OLE)
     step = (await room.look(token)).next_step
     assert step is not None
-    assert "not yet uploaded here" in step.text
+    assert "generated in ABM and not yet uploaded here" in step.text
     assert step.actions[0] is NextAction.UPLOAD
+
+
+async def test_a_renewal_that_meets_a_refusal_notes_it_and_explains_it(room: Room) -> None:
+    token, server = await room.installed()
+    server.generate_token("made in ABM and never uploaded")
+    opened = await room.tokens.open_renewal(token.id, actor=ANA)
+    assert opened.answer.accepted is False
+    assert opened.token.in_doubt
+    room.clock.move(timedelta(hours=2))
+    # Opened again: the first opening is the one that explains the refusal.
+    await room.tokens.open_renewal(token.id, actor=ANA)
+    view = await room.look(token)
+    assert view.state is TokenState.REJECTED
+    assert view.next_step is not None
+    assert "generated in ABM and not yet uploaded here" in view.next_step.text
+
+
+async def test_a_refused_upload_notes_that_the_present_token_is_refused_too(room: Room) -> None:
+    token, server = await room.installed()
+    server.generate_token("made in ABM and never uploaded")
+    await _refused(room, token.id, b"%PDF-1.7")
+    assert (await room.look(token)).in_doubt
+    await room.tokens.record_success(token.id)
+    assert not (await room.look(token)).in_doubt
 
 
 async def test_an_accepted_token_is_asked_about_hourly(room: Room) -> None:
