@@ -1,11 +1,10 @@
 """Devices as a file for spreadsheets, whose formulas are made harmless. Pure."""
 
-import csv
-import io
 from collections.abc import Sequence
 from datetime import datetime
 
 from bot.devices.facts import DeviceRow
+from bot.kit.spreadsheet import BYTE_ORDER_MARK, csv_lines
 
 HEADINGS = (
     *("serial", "token", "state", "model", "description", "family", "os", "platform", "color", "asset_tag"),
@@ -13,25 +12,12 @@ HEADINGS = (
     *("assigned_to_server_at", "assigned_to_server_by", "first_seen_at", "removed_at", "migration_deadline"),
     *("wifi_mac", "bluetooth_mac", "ethernet_mac", "imei", "meid", "eid"),
 )
-#: What makes a spreadsheet take a cell for a formula. https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-def neutral(value: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula: a quote before what would start one."""
-    return f"'{value}" if value.lstrip(" ").startswith(_FORMULA_STARTS) else value
 
 
 def csv_rows(rows: Sequence[DeviceRow], *, with_header: bool) -> bytes:
     """Return rows as CSV: UTF-8, with the mark that spreadsheets look for when with the header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    if with_header:
-        writer.writerow(HEADINGS)
-    for row in rows:
-        writer.writerow([neutral(cell) for cell in _cells(row)])
-    return (_BYTE_ORDER_MARK if with_header else b"") + text.getvalue().encode("utf-8", "replace")
+    lines = csv_lines(_cells(row) for row in rows)
+    return BYTE_ORDER_MARK + csv_lines([HEADINGS]) + lines if with_header else lines
 
 
 def _cells(row: DeviceRow) -> list[str]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from bot.home.rules import TokenRow, days, devices, headline, worst_first
 from bot.kit.actor import Role
+from bot.kit.spreadsheet import BYTE_ORDER_MARK, csv_lines
 from bot.slack.blocks import (
     Block,
     Message,
@@ -32,6 +33,14 @@ from bot.tokens.facts import NextAction, TokenState, TokenView
 
 SYNC_NOW = "device.sync"
 SHOW_TOKEN = "home.token"
+NEXT_TOKENS = "home.tokens.next"
+PREVIOUS_TOKENS = "home.tokens.previous"
+EXPORT_TOKENS = "home.tokens.export"
+PAGE = 10
+_COLUMNS = (
+    *("token", "state", "days_left", "expires_at", "organisation", "organisation_id", "mdm_server"),
+    *("made_by", "mdm_url", "tags", "devices", "devices_without_profile", "last_sync"),
+)
 ADD_TOKEN = "token.add"
 
 #: What a button needs that an admin is not alone to press.
@@ -57,16 +66,45 @@ def status(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime) -
     return Message(text_of(blocks), blocks)
 
 
-def token_list(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime) -> Message:
-    """All tokens, one line each, the worst first."""
+def token_list(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime, first: int = 0) -> Message:
+    """One page of the tokens, two lines each, the worst first; `first` is the place of the page's first."""
     if not rows:
         return status(rows, role=role, slash=slash, now=now)
-    blocks: list[Block] = [section(f"*{len(rows)} enrollment {'token' if len(rows) == 1 else 'tokens'}*")]
-    for row in worst_first(rows):
+    first = max(0, min(first, len(rows) - 1)) // PAGE * PAGE
+    page = worst_first(rows)[first : first + PAGE]
+    where = f", {first + 1} to {first + len(page)}" if len(rows) > PAGE else ""
+    word = "token" if len(rows) == 1 else "tokens"
+    blocks: list[Block] = [section(f"*{len(rows)} enrollment {word}{where}*")]
+    for row in page:
         text = f"{bold(row.token.name)} · {_state(row.token)}\n{_devices_line(row, now)}"
         show = _named(button("Show", action_id=SHOW_TOKEN, value=row.token.id), row.token)
         blocks.append(section(text, accessory=show))
+    turns = [button("Export CSV", action_id=EXPORT_TOKENS)]
+    if first + PAGE < len(rows):
+        turns.insert(0, button("Next", action_id=NEXT_TOKENS, value=str(first + PAGE)))
+    if first:
+        turns.insert(0, button("Previous", action_id=PREVIOUS_TOKENS, value=str(first - PAGE)))
+    blocks.append(actions(*turns))
     return Message(text_of(blocks), blocks)
+
+
+def token_csv(rows: Sequence[TokenRow]) -> bytes:
+    """All tokens as a file for spreadsheets, times in UTC."""
+    return BYTE_ORDER_MARK + csv_lines([_COLUMNS, *(_cells(row) for row in worst_first(rows))])
+
+
+def _cells(row: TokenRow) -> list[str]:
+    token = row.token
+    return [
+        *(token.name, token.state.value, "" if token.days_left is None else str(token.days_left)),
+        *(_iso(token.expires_at), token.org_name or "", token.org_id or "", token.server_name or ""),
+        *(token.made_by or "", token.mdm_url or "", " ".join(sorted(token.tags))),
+        *(str(row.counts.present), str(row.counts.without_profile), _iso(row.syncs.last_ok_at)),
+    ]
+
+
+def _iso(moment: datetime | None) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
 
 
 def token_card(row: TokenRow, *, role: Role, now: datetime) -> Message:

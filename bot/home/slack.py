@@ -42,6 +42,9 @@ def register(router: Router, service: HomeService, *, clock: Clock) -> None:
         handler=screens.token_show,
     )
     router.action(blocks.SHOW_TOKEN, role=viewer, handler=screens.press_show)
+    router.action(blocks.NEXT_TOKENS, role=viewer, handler=screens.turn_tokens)
+    router.action(blocks.PREVIOUS_TOKENS, role=viewer, handler=screens.turn_tokens)
+    router.action(blocks.EXPORT_TOKENS, role=viewer, handler=screens.export_tokens)
     router.event("app_home_opened", handler=screens.home_tab)
 
 
@@ -68,6 +71,23 @@ class _Screens:
         rows = await self._service.overview(actor=call.actor)
         role = call.actor.rights.highest
         await call.answer(blocks.token_list(rows, role=role, slash=self._router.slash, now=self._clock.now()))
+
+    async def turn_tokens(self, call: Call) -> None:
+        rows = await self._service.overview(actor=call.actor)
+        page = blocks.token_list(
+            rows,
+            role=call.actor.rights.highest,
+            slash=self._router.slash,
+            now=self._clock.now(),
+            first=int(call.value) if call.value.isdecimal() else 0,
+        )
+        await call.answer(page, replace=True)
+
+    async def export_tokens(self, call: Call) -> None:
+        rows = await self._service.overview(actor=call.actor)
+        content = blocks.token_csv(rows)
+        await call.send_file(name="tokens.csv", content=content, comment=f"{len(rows)} enrollment tokens")
+        await call.answer("The file `tokens.csv` is in your direct messages.")
 
     async def token_show(self, call: Call) -> None:
         row = await self._service.token(call.args.required("NAME"), actor=call.actor)

@@ -164,3 +164,29 @@ def command(usage: str) -> Command:
 
     name = " ".join(word for word in usage.split(" --")[0].split() if word.islower())
     return Command(name, Role.ADMIN, f"/enroll {usage}", "Does it.", Spec(), nothing)
+
+
+def test_tokens_are_listed_ten_a_page_with_a_way_on_and_back() -> None:
+    rows = [row(token_view(f"t{number:02}")) for number in range(25)]
+    first = blocks.token_list(rows, role=Role.VIEWER, slash="/enroll", now=NOW)
+    assert "25 enrollment tokens, 1 to 10" in first.text
+    assert buttons(first) == ["Next", "Export CSV"]
+    last = blocks.token_list(rows, role=Role.VIEWER, slash="/enroll", now=NOW, first=20)
+    assert "25 enrollment tokens, 21 to 25" in last.text
+    assert "t24" in last.text
+    assert "t19" not in last.text
+    assert buttons(last) == ["Previous", "Export CSV"]
+
+
+def test_a_page_that_is_not_there_any_more_shows_the_last_one() -> None:
+    rows = [row(token_view(f"t{number:02}")) for number in range(12)]
+    shown = blocks.token_list(rows, role=Role.VIEWER, slash="/enroll", now=NOW, first=400)
+    assert "12 enrollment tokens, 11 to 12" in shown.text
+
+
+def test_the_file_of_tokens_holds_every_fact_and_no_formula() -> None:
+    told = row(token_view(org_name="=HYPERLINK(1)", tags=frozenset({"b", "a"})), without_profile=3)
+    lines = blocks.token_csv([told]).decode("utf-8-sig").splitlines()
+    assert lines[0].startswith("token,state,days_left,expires_at")
+    assert lines[1].split(",")[:5] == ["paris", "active", "200", "2026-11-17T09:00:00Z", "'=HYPERLINK(1)"]
+    assert lines[1].endswith("a b,812,3,2026-05-01T07:00:00Z")
