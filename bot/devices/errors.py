@@ -56,6 +56,16 @@ class CursorRepeated(DeviceFault):
         )
 
 
+class NotStored(DeviceFault):
+    """What a sync read could not be written, again and again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The bot's database does not take what the sync reads.",
+            next_step="Whoever runs this bot looks at its database and disk; the log says what was refused.",
+        )
+
+
 class QueryWrong(DeviceFault):
     """A word of a query that cannot be used."""
 

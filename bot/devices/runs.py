@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot.backend.port import BackendError
 from bot.devices import rules, store
 from bot.devices.books import SYSTEM, Books
-from bot.devices.errors import CursorRepeated, DeviceFault
+from bot.devices.errors import CursorRepeated, DeviceFault, NotStored
 from bot.devices.facts import SyncView
 from bot.devices.models import Sync, SyncKind, SyncState
 from bot.devices.reports import Reports
@@ -21,6 +22,9 @@ from bot.tokens.facts import TokenView
 
 log = get_logger(__name__)
 
+#: A sync whose pages cannot be stored is tried again at the next look; after so many tries it rests.
+TRIES_IN_TROUBLE = 5
+
 
 class Runs:
     """Runs the syncs of the work list."""
@@ -28,11 +32,15 @@ class Runs:
     def __init__(self, books: Books, reports: Reports) -> None:
         self._books = books
         self._reports = reports
+        #: How often a sync could not be stored, how many pages it had then, and until when it rests.
+        self._troubles: dict[str, tuple[int, int, datetime]] = {}
 
     async def due_syncs(self) -> list[str]:
         """Return the ids of the syncs that should be running now, also those a killed process left."""
+        now = self._books.clock.now()
         async with self._books.db.read() as session:
-            return [sync.id for sync in await store.due_syncs(session, self._books.clock.now())]
+            due = [sync.id for sync in await store.due_syncs(session, now)]
+        return [sync_id for sync_id in due if self._rests_until(sync_id, now) <= now]
 
     async def run_sync(
         self,
@@ -66,7 +74,8 @@ class Runs:
         is_stopping: Callable[[], bool],
     ) -> SyncView | None:
         now = self._books.clock.now()
-        running = {"state": SyncState.RUNNING.value, "resume_at": None, "resumed_at": now}
+        running: dict[str, Any] = {"state": SyncState.RUNNING.value, "resume_at": None, "resumed_at": now}
+        running |= {"error": None, "next_step": None}
         await self._write(sync_id, lease, running)
         async with self._books.db.read() as session:
             sync = await session.get_one(Sync, sync_id)
@@ -79,7 +88,13 @@ class Runs:
         syncing = Syncing(
             work, db=self._books.db, clock=self._books.clock, is_stopping=is_stopping, show=shows
         )
-        return await self._outcome(syncing, sync, lease, is_stopping)
+        try:
+            return await self._outcome(syncing, sync, lease, is_stopping)
+        except SQLAlchemyError as error:
+            if not self._gives_up(sync, error):
+                raise
+            await self._rest(sync_id, lease)
+            return await self._reports.sync_view(sync_id)
 
     async def _work_of(self, sync: Sync, token: TokenView, lease: Lease) -> Work:
         return Work(
@@ -117,6 +132,7 @@ class Runs:
             log.exception("sync failed", sync=sync.id, error=type(error).__name__)
             return await self._failed(sync, lease, DeviceFault("Something went wrong in the bot itself."))
         else:
+            self._troubles.pop(sync.id, None)
             await self._books.tokens.record_success(sync.token_id, asked_at=began)
         return await self._reports.sync_view(sync.id)
 
@@ -125,6 +141,31 @@ class Runs:
         # Stopped by a shutdown it goes on as soon as the bot is back.
         resume_at = now if is_shutdown else now + rules.GOES_ON_AFTER
         await self._write(sync_id, lease, {"state": SyncState.STOPPED.value, "resume_at": resume_at})
+
+    def _gives_up(self, sync: Sync, error: SQLAlchemyError) -> bool:
+        """Note that a sync could not be stored; True when that was so too often, with no page between."""
+        tries, pages, _ = self._troubles.get(sync.id, (0, sync.pages, sync.resumed_at))
+        tries = 1 if sync.pages > pages else tries + 1
+        log.error("sync could not be stored", sync=sync.id, tries=tries, error=type(error).__name__)
+        now = self._books.clock.now()
+        is_lasting = tries >= TRIES_IN_TROUBLE
+        self._troubles[sync.id] = (tries, sync.pages, now + rules.GOES_ON_AFTER if is_lasting else now)
+        return is_lasting
+
+    def _rests_until(self, sync_id: str, now: datetime) -> datetime:
+        return self._troubles[sync_id][2] if sync_id in self._troubles else now
+
+    async def _rest(self, sync_id: str, lease: Lease) -> None:
+        """Stop a sync that cannot be stored; where not even that can be written, only this process rests."""
+        fault = NotStored()
+        values = {
+            "state": SyncState.STOPPED.value,
+            "resume_at": self._books.clock.now() + rules.GOES_ON_AFTER,
+            "error": fault.message,
+            "next_step": fault.next_step,
+        }
+        await self._write(sync_id, lease, values)
+        del self._troubles[sync_id]
 
     async def _failed(self, sync: Sync, lease: Lease, error: EnrollbotError) -> SyncView:
         values = {

@@ -79,7 +79,12 @@ def sync_stopped(sync: SyncView) -> Message:
     """Tell that a sync paused: nothing is lost and nothing has to be done."""
     when = f" It goes on by itself at {clock_time(sync.resume_at)}." if sync.resume_at else ""
     text = f"{bold(f'Sync of token {sync.token_name} is paused')} · {_kind(sync)}\n{_so_far(sync)}"
-    return Message.of(section(f"{text}\nWhat was read is kept.{when}"))
+    if sync.error:
+        text += f"\n{escape(sync.error)}"
+    lines = [f"{text}\nWhat was read is kept.{when}"]
+    if sync.next_step:
+        lines.append(f"Next: {escape(sync.next_step)}")
+    return Message.of(section("\n".join(lines)))
 
 
 def sync_result(sync: SyncView, texts: BackendTexts) -> Message:
