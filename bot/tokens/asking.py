@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.backend.port import (
     Account,
@@ -119,6 +120,26 @@ class Asking:
 
         return await asyncio.gather(*(ask(token) for token in tokens))
 
+    async def resume_organisation(self, token: Token) -> list[str]:
+        """Ask about the other tokens of a token's organisation, whose terms are accepted now.
+
+        Returns the ids of those that the service accepts; each of them gets its sync.
+        """
+        async with self._books.db.read() as session:
+            tokens = [
+                each
+                for each in await store.live_tokens(session)
+                if each.id != token.id and each.installed_at and rules.are_of_one_organisation(each, token)
+            ]
+        answers = await self.ask_all(tokens)
+        resumed = [each for each, answer in zip(tokens, answers, strict=True) if _is_well(answer)]
+        async with self._books.db.begin() as session:
+            for each in resumed:
+                if each.terms_since is None:
+                    # Nobody had noticed here that the terms kept it from syncing.
+                    await self._wish_after_terms(session, each)
+        return [each.id for each in resumed]
+
     async def record_refusal(
         self, token_id: str, error: BackendError, *, asked_at: datetime | None = None
     ) -> None:
@@ -164,15 +185,18 @@ class Asking:
             had_terms = token.terms_since is not None
             await store.change_token(session, token_id, {**values, **all_well(self._books.clock.now())})
             if had_terms:
-                await self._books.wish_sync(
-                    session,
-                    token_id,
-                    kind=WishKind.DELTA,
-                    reason=WishReason.TERMS_ACCEPTED,
-                    asked_by="service",
-                    exempt=True,
-                    channel=token.channel,
-                )
+                await self._wish_after_terms(session, token)
+
+    async def _wish_after_terms(self, session: AsyncSession, token: Token) -> None:
+        await self._books.wish_sync(
+            session,
+            token.id,
+            kind=WishKind.DELTA,
+            reason=WishReason.TERMS_ACCEPTED,
+            asked_by="service",
+            exempt=True,
+            channel=token.channel,
+        )
 
 
 def account_values(account: Account) -> dict[str, Any]:
@@ -195,6 +219,10 @@ def all_well(now: datetime) -> dict[str, datetime | None]:
         "refused_word": None,
         "terms_since": None,
     }
+
+
+def _is_well(answer: ServiceAnswer | None) -> bool:
+    return answer is not None and answer.accepted is True and not answer.terms_open
 
 
 def _was_replaced(token: Token, asked_at: datetime | None) -> bool:

@@ -46,10 +46,9 @@ from bot.tokens.errors import (
 from bot.tokens.facts import (
     Added,
     Certificate,
+    Checked,
     NextAction,
     Renewal,
-    ServiceAnswer,
-    TokenState,
     TokenView,
     Uploaded,
 )
@@ -563,14 +562,24 @@ def removed(token: TokenView, *, by: str) -> Message:
     )
 
 
-def checked(token: TokenView, answer: ServiceAnswer) -> Message:
+def checked(result: Checked) -> Message:
     """Say what Apple answered just now, and what to do next."""
+    token, answer = result.token, result.answer
+    if result.syncing:
+        names = escape(_listed(result.syncing))
+        verb = "is" if len(result.syncing) == 1 else "are"
+        return Message.of(section(f"Accepted. {names} {verb} syncing."), *next_step(token))
     asked = f"Asked Apple at {local_time(answer.at)}: "
-    if token.state is TokenState.TERMS:
+    if answer.terms_open:
         asked += f"still not accepted for {escape(token.org_name)}."
     else:
         asked += escape(answer.sentence)
     return Message.of(section(asked), *next_step(token))
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 # Frames

@@ -153,6 +153,18 @@ class ServiceAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """A token that the service was just asked about.
+
+    `syncing` names the tokens that sync now because their organisation's terms were accepted.
+    """
+
+    token: TokenView
+    answer: ServiceAnswer
+    syncing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Renewal:
     """A renewal that may begin. `certificate` is there when a new key pair was asked for.
 

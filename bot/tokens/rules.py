@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -312,7 +313,7 @@ def renewal_faults(holding: Holding, offered: Offered, now: datetime) -> list[Re
 
 def _server_faults(holding: Holding, account: Account) -> list[RenewalFault]:
     faults: list[RenewalFault] = []
-    same_organisation = _same_organisation(holding, account)
+    same_organisation = are_of_one_organisation(holding, account)
     if account.server_uuid != holding.server_uuid:
         if account.server_name == holding.server_name and same_organisation:
             faults.append(ServerMadeAgain(holding.name, server_name=holding.server_name))
@@ -325,10 +326,21 @@ def _server_faults(holding: Holding, account: Account) -> list[RenewalFault]:
     return faults
 
 
-def _same_organisation(holding: Holding, account: Account) -> bool:
-    if holding.org_id is not None and account.org_id is not None:
-        return holding.org_id == account.org_id
-    return holding.org_name == account.org_name
+class Organised(Protocol):
+    """What is known to belong to an organisation."""
+
+    @property
+    def org_id(self) -> str | None: ...
+
+    @property
+    def org_name(self) -> str | None: ...
+
+
+def are_of_one_organisation(one: Organised, other: Organised) -> bool:
+    """Say whether two belong to one organisation, by its id where both have one."""
+    if one.org_id is not None and other.org_id is not None:
+        return one.org_id == other.org_id
+    return one.org_name is not None and one.org_name == other.org_name
 
 
 def remarks_on_maker(made_by: str | None, *, expected: str | None, former: str | None) -> tuple[str, ...]:

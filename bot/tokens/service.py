@@ -28,7 +28,7 @@ from bot.tokens.errors import (
 from bot.tokens.facts import (
     Added,
     Certificate,
-    ServiceAnswer,
+    Checked,
     TokenView,
     WaitingSync,
 )
@@ -260,8 +260,8 @@ class TokenService:
 
     # What the rooms above need
 
-    async def check(self, token_id: str, *, actor: Actor) -> tuple[TokenView, ServiceAnswer]:
-        """Ask the service about a token now."""
+    async def check(self, token_id: str, *, actor: Actor) -> Checked:
+        """Ask the service about a token now; where terms were open, about all of its organisation."""
         before = await self.get_by_id(token_id, actor=actor)
         actor.require(Role.OPERATOR, tags=before.tags)
         if not before.has_token:
@@ -270,8 +270,13 @@ class TokenService:
             token = await store.live_token(session, token_id)
         if token is None:
             raise TokenGone
+        had_terms = token.terms_since is not None
         answer = await self._asking.ask(token)
-        return await self.get_by_id(token_id, actor=actor), answer
+        syncing: list[str] = []
+        if had_terms and answer.accepted and not answer.terms_open:
+            resumed = {token.id, *await self._asking.resume_organisation(token)}
+            syncing = [view.name for view in await self.list_tokens(actor=actor) if view.id in resumed]
+        return Checked(await self.get_by_id(token_id, actor=actor), answer, tuple(syncing))
 
     async def sync_wishes(self, session: AsyncSession) -> list[WaitingSync]:
         """Return all wishes, the oldest first, and leave them."""

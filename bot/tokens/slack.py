@@ -241,8 +241,7 @@ class _Screens:
                 await call.send_file(name=certificate.file_name, content=certificate.content, comment=comment)
 
     async def check_again(self, call: Call) -> None:
-        token, answer = await self._service.check(call.value, actor=call.actor)
-        await call.answer(blocks.checked(token, answer))
+        await call.answer(blocks.checked(await self._service.check(call.value, actor=call.actor)))
 
     # Changing
 

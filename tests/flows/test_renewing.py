@@ -155,7 +155,7 @@ async def test_unsigned_terms_are_said_and_check_again_ends_them(paris: House) -
     paris.apple.sign_terms()
     paris.apple.add_devices("paris", 1)
     heard = await paris.presses(paris.ana, "Check again")
-    assert "accepts" in heard
+    assert "Accepted. paris is syncing." in heard
     await paris.settle()
     assert "active" in await paris.types(paris.ben, "/enroll token list")
     assert "26 devices" in await paris.types(paris.ben, "/enroll status")

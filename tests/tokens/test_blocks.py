@@ -18,6 +18,7 @@ from bot.tokens.errors import (
 from bot.tokens.facts import (
     Added,
     Certificate,
+    Checked,
     Former,
     NextAction,
     NextStep,
@@ -109,7 +110,7 @@ MESSAGES = {
     "tags": blocks.tags(replace(PARIS, tags=frozenset({"b", "a"}))),
     "tags changed": blocks.tags_changed(PARIS, by="UANA"),
     "removed": blocks.removed(PARIS, by="UANA"),
-    "checked": blocks.checked(PARIS, ACCEPTED),
+    "checked": blocks.checked(Checked(PARIS, ACCEPTED, ())),
 }
 
 
@@ -209,8 +210,21 @@ def test_a_next_step_has_its_places_filled_and_its_buttons() -> None:
 
 def test_terms_still_open_are_said_for_the_organisation() -> None:
     open_terms = replace(ACCEPTED, terms_open=True, sentence="x")
-    message = blocks.checked(replace(PARIS, state=TokenState.TERMS), open_terms)
+    message = blocks.checked(Checked(replace(PARIS, state=TokenState.TERMS), open_terms, ()))
+    assert "Asked Apple at <!date" in said(message)
     assert "still not accepted for Example Trust." in said(message)
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (("paris",), "Accepted. paris is syncing."),
+        (("lyon", "paris"), "Accepted. lyon and paris are syncing."),
+        (("lyon", "nice", "paris"), "Accepted. lyon, nice and paris are syncing."),
+    ],
+)
+def test_accepted_terms_name_the_tokens_that_sync(names: tuple[str, ...], sentence: str) -> None:
+    assert sentence in said(blocks.checked(Checked(PARIS, ACCEPTED, names)))
 
 
 @pytest.mark.parametrize(("owner", "mention"), [("U0ANA", "<@U0ANA>"), ("S0MDM", "<!subteam^S0MDM>")])

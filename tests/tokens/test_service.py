@@ -710,7 +710,7 @@ async def test_a_rejection_counts_after_two_refusals_five_minutes_apart(room_on_
     room = room_on_both
     token, server = await room.installed()
     server.generate_token("made in ABM and never uploaded")
-    _, answer = await room.tokens.check(token.id, actor=OLE)
+    answer = (await room.tokens.check(token.id, actor=OLE)).answer
     assert answer.accepted is False
     first = await room.look(token)
     assert (first.state, first.in_doubt) == (TokenState.ACTIVE, True)
@@ -777,13 +777,37 @@ async def test_terms_are_noted_and_their_acceptance_wishes_a_sync(room_on_both: 
     token, server = await room.installed()
     await room.wishes()
     server.refuse("account", TermsNotSigned("terms"))
-    view, answer = await room.tokens.check(token.id, actor=OLE)
-    assert (view.state, answer.accepted, answer.terms_open) == (TokenState.TERMS, True, True)
+    checked = await room.tokens.check(token.id, actor=OLE)
+    answer = checked.answer
+    assert (checked.token.state, answer.accepted, answer.terms_open) == (TokenState.TERMS, True, True)
     assert await room.wishes() == []
-    view, answer = await room.tokens.check(token.id, actor=OLE)
-    assert (view.state, answer.terms_open) == (TokenState.ACTIVE, False)
+    checked = await room.tokens.check(token.id, actor=OLE)
+    assert (checked.token.state, checked.answer.terms_open) == (TokenState.ACTIVE, False)
+    assert checked.syncing == ("paris",)
     (wish,) = await room.wishes()
     assert (wish.kind, wish.reason, wish.exempt) == (WishKind.DELTA, WishReason.TERMS_ACCEPTED, True)
+
+
+async def test_accepted_terms_let_every_token_of_the_organisation_sync(room_on_both: Room) -> None:
+    room = room_on_both
+    paris, server = await room.installed("paris")
+    lyon, lyon_server = await room.installed("lyon")
+    nice, nice_server = await room.installed("nice")
+    berlin = await room.add("berlin")
+    other = room.backend.server("berlin", org_name="Beispiel GmbH", org_id="77")
+    await room.upload(berlin, await room.file_for(berlin, other))
+    await room.wishes()
+    for each in (server, lyon_server):
+        each.refuse("account", TermsNotSigned("terms"))
+    await room.tokens.check(paris.id, actor=OLE)
+    await room.tokens.check(lyon.id, actor=OLE)
+    asked_before = other.count("account")
+    assert (await room.tokens.check(paris.id, actor=OLE)).syncing == ("lyon", "nice", "paris")
+    wishes = await room.wishes()
+    assert {wish.token_id for wish in wishes} == {paris.id, lyon.id, nice.id}
+    assert {wish.reason for wish in wishes} == {WishReason.TERMS_ACCEPTED}
+    assert nice_server.count("account") == 2
+    assert other.count("account") == asked_before
 
 
 async def test_a_token_with_an_unreadable_secret_keeps_no_other_from_being_asked(room: Room) -> None:
