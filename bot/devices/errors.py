@@ -84,14 +84,6 @@ class ValueWrong(QueryWrong):
         )
 
 
-class QueryEmpty(QueryWrong):
-    def __init__(self) -> None:
-        super().__init__(
-            "A query is needed here: without one it would mean every device.",
-            next_step="Name serials, or a key such as token:paris.",
-        )
-
-
 class TooManySerials(DeviceFault):
     def __init__(self, given: int, limit: int) -> None:
         super().__init__(

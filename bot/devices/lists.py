@@ -1,7 +1,7 @@
 """Finding devices: a page of a list, or all of it as CSV."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from rapidfuzz import fuzz, process
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -105,6 +105,7 @@ class Lists:
         self, session: AsyncSession, query: Query, actor: Actor, visible: Mapping[str, TokenView]
     ) -> tuple[dict[int, Kind], Filter]:
         rows = await store.kinds_of(session, None if actor.rights.is_unlimited else list(visible))
+        _refuse_unknown_values(query, rows, visible)
         wanted = [row for row in rows if _fits(row, query, visible)]
         kinds = {row.id: store.kind_of(row) for row in wanted}
         return kinds, Filter(
@@ -131,6 +132,25 @@ def _fits(row: DeviceKind, query: Query, visible: Mapping[str, TokenView]) -> bo
         )
         for condition in query.conditions
     )
+
+
+def _refuse_unknown_values(
+    query: Query, rows: Sequence[DeviceKind], visible: Mapping[str, TokenView]
+) -> None:
+    """Raise `ValueWrong` for what no device here ever had: a negated slip of the pen would leave all in."""
+    known = {
+        Key.FAMILY: {row.family.lower(): row.family for row in rows if row.family},
+        Key.OS: {grammar.system(row.os): grammar.system(row.os) for row in rows if row.os},
+        Key.TAG: {tag.lower(): tag for token in visible.values() for tag in token.tags},
+    }
+    for key, values in known.items():
+        for condition in query.of(key):
+            if condition.value not in values:
+                raise ValueWrong(key.value, condition.value, known=_some(values))
+
+
+def _some(values: Mapping[str, str]) -> list[str]:
+    return sorted(values.values())[:20] or ["none yet"]
 
 
 def _unknown_token(name: str, known: Iterable[str]) -> ValueWrong:

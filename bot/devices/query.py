@@ -14,6 +14,8 @@ from bot.devices.errors import QueryWrong, UnknownKey, ValueWrong
 KEYS = ("token", "profile", "model", "family", "os", "status", "platform", "tag", "removed", "added")
 STATUSES = ("empty", "assigned", "pushed", "removed")
 _PLATFORMS = {"ipados": "ios", "iphoneos": "ios", "osx": "macos", "mac": "macos"}
+#: The service has called the Mac's system by more than one name; people use the newest.
+_SYSTEMS = {"osx": "macos", "mac": "macos", "mac os": "macos", "mac os x": "macos"}
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _WORD = re.compile(
     r'(?P<not>-)?(?:(?P<key>[A-Za-z]+):)?(?:"(?P<double>[^"]*)"|\'(?P<single>[^\']*)\'|(?P<bare>\S+))'
@@ -84,6 +86,12 @@ def parse(text: str, *, now: datetime) -> Query:
     return Query(stripped, tuple(conditions))
 
 
+def system(os: str | None) -> str:
+    """Return the word that a system is searched by: `OSX` is `macos`."""
+    name = (os or "").lower()
+    return _SYSTEMS.get(name, name)
+
+
 def _conditions(found: re.Match[str], now: datetime) -> Sequence[Condition]:
     key, negated = (found["key"] or "").lower(), found["not"] is not None
     quoted = found["double"] if found["double"] is not None else found["single"]
@@ -113,6 +121,8 @@ def _serials(value: str, *, is_negated: bool, is_quoted: bool) -> Sequence[Condi
 def _keyed(test: Key, value: str, now: datetime, *, is_negated: bool) -> Condition:
     if test is Key.STATUS and value not in STATUSES:
         raise ValueWrong("status", value, known=STATUSES)
+    if test is Key.OS:
+        value = system(value)
     if test is Key.PLATFORM:
         value = _PLATFORMS.get(value, value)
         if value not in {platform.value for platform in Platform}:

@@ -13,7 +13,7 @@ from bot.backend.port import DeviceFacts, Operation
 from bot.devices.errors import FullSyncTooSoon, SyncTooSoon, minutes_until
 from bot.devices.facts import DeviceView, KeptFacts, Kind, SyncView, Verdict
 from bot.devices.models import DeviceState, SyncKind, SyncState
-from bot.devices.query import Condition, Key
+from bot.devices.query import Condition, Key, system
 from bot.tokens.facts import TokenState
 
 BETWEEN_SYNCS = timedelta(minutes=15)
@@ -22,6 +22,7 @@ FULL_SYNC_AGE = timedelta(days=8)
 LONGEST_RUN = timedelta(minutes=15)
 GOES_ON_AFTER = timedelta(minutes=15)
 RETRIES = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4))
+TELL_AGAIN = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
 PAGE_SIZE = 1000
 #: The reason of a sync that nobody asked for.
 AUTOMATIC = "automatic"
@@ -347,7 +348,7 @@ def kind_fits(kind: Kind, condition: Condition, *, token_name: str | None, tags:
         Key.PROFILE: _profile_fits(kind, value),
         Key.MODEL: value in kind.model.lower(),
         Key.FAMILY: (kind.family or "").lower() == value,
-        Key.OS: (kind.os or "").lower() == value,
+        Key.OS: system(kind.os) == value,
         Key.STATUS: kind.profile_status.lower() == value,
         Key.PLATFORM: kind.platform == value,
         Key.TAG: value in {tag.lower() for tag in tags},
@@ -366,6 +367,11 @@ def _profile_fits(kind: Kind, value: str) -> bool:
 def _removal_fits(kind: Kind, value: str) -> bool:
     states = {"yes": {DeviceState.REMOVED}, "no": {DeviceState.PRESENT}}
     return DeviceState(kind.state) in states.get(value, set(DeviceState))
+
+
+def tell_again_after(tries: int) -> timedelta:
+    """Return how long to wait before a result that Slack did not take is told again."""
+    return TELL_AGAIN[min(tries, len(TELL_AGAIN) - 1)]
 
 
 def is_worth_telling(view: SyncView, *, failures: int) -> bool:

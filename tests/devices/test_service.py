@@ -219,6 +219,8 @@ async def test_the_query_filters_by_every_key(rooms: Rooms) -> None:
         "-model:macbook": ["AA1", "BB3"],
         "family:mac": ["AB2"],
         "os:ipados": ["AA1", "BB3"],
+        "os:macos": ["AB2"],
+        "-os:OSX": ["AA1", "BB3"],
         "status:pushed": ["BB3"],
         "profile:none": ["AA1", "AB2"],
         "profile:cccc": ["BB3"],
@@ -233,6 +235,19 @@ async def test_the_query_filters_by_every_key(rooms: Rooms) -> None:
     assert found == expected
     with pytest.raises(QueryWrong, match="paris"):
         await serials(rooms, "token:pariss")
+
+
+@pytest.mark.parametrize(
+    ("query", "known"), [("-family:Mca", "Mac, iPad"), ("os:tvos", "ipados, macos"), ("tag:none", "schools")]
+)
+async def test_a_value_that_no_device_has_is_named_with_those_that_some_have(
+    rooms: Rooms, query: str, known: str
+) -> None:
+    paris, _ = await rooms.add_token("paris", tags=("schools",))
+    paris.put(device("AA1"), device("AB2", model="MacBook Pro", os="OSX", family="Mac"))
+    await rooms.run_all()
+    with pytest.raises(QueryWrong, match=f"Use one of: {known}."):
+        await serials(rooms, query)
 
 
 async def test_pages_lead_forward_and_back(rooms: Rooms) -> None:
