@@ -5,12 +5,11 @@ links, escapes) and strict where a guess could do harm (an unclosed quote, an un
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from rapidfuzz import fuzz, process
-
 from bot.kit.errors import EnrollbotError
+from bot.kit.nearest import nearest
 
 _MARKUP = re.compile(r"<([^<>]*)>")
 _ENTITY = re.compile(r"&(amp|lt|gt);")
@@ -173,12 +172,6 @@ def parse(given: Sequence[Word], spec: Spec, *, usage: str) -> Args:
     return Args(usage, named, rest, options, flags, " ".join(word.source for word in others))
 
 
-def nearest(word: str, known: Iterable[str], *, at_least: float = 70) -> str | None:
-    """Return the known word that `word` was most likely meant to be, None when none is near."""
-    found = process.extractOne(word.lower(), sorted(set(known)), scorer=fuzz.ratio, score_cutoff=at_least)
-    return found[0] if found else None
-
-
 def _unlink(inner: str) -> str:
     target, _, label = inner.partition("|")
     if target.startswith(("@", "#")):
@@ -280,7 +273,9 @@ def _option(name: str, spec: Spec, usage: str) -> Option | Flag:
     by_name = {option.name: option for option in spec.options}
     found = by_name.get(name.lower())
     if found is None:
-        raise UnknownOption(name, usage, nearest=nearest(name, by_name, at_least=60))
+        # The dashes that all options have make none of them near.
+        near = nearest(name.lstrip("-"), (known.lstrip("-") for known in by_name))
+        raise UnknownOption(name, usage, nearest=f"--{near}" if near else None)
     return found
 
 

@@ -6,9 +6,10 @@ from typing import TypeVar
 
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
+from bot.kit.nearest import nearest
 from bot.slack.blocks import View
 from bot.slack.call import Call
-from bot.slack.commands import Spec, Word, nearest
+from bot.slack.commands import Spec, Word
 from bot.slack.commands import words as split_words
 
 Handler = Callable[[Call], Awaitable[None]]
@@ -51,9 +52,9 @@ class UnknownCommand(EnrollbotError):
         self.nearest = nearest
         step = f"Type `{slash} help` to see what you can do."
         if known:
-            step = "Known here: " + ", ".join(f"`{name}`" for name in known) + "."
+            step = "Known here: " + ", ".join(f"`{slash} {name}`" for name in known) + "."
         if nearest:
-            step = f"Did you mean `{nearest}`?"
+            step = f"Did you mean `{slash} {nearest}`?"
         shown = typed if len(typed) <= 60 else f"{typed[:59]}…"
         super().__init__(f"“{shown}” is not a command.", next_step=step)
 
@@ -179,11 +180,21 @@ class Router:
 
     def _refuse(self, noun: str, words: Sequence[Word], role: Role) -> tuple[Command, Sequence[Word]]:
         allowed = self.help_for(role)
+        self._refuse_bare_verb(noun, words, allowed)
         verb = words[1].value.lower() if len(words) > 1 else ""
         near_noun = nearest(noun, {command.name.split()[0] for command in allowed})
         guess = self._nearest(f"{near_noun or noun} {verb}".strip(), allowed) or near_noun
         typed = f"{noun} {verb}" if verb and near_noun else noun
         raise UnknownCommand(typed, slash=self.slash, nearest=guess)
+
+    def _refuse_bare_verb(self, verb: str, words: Sequence[Word], allowed: Sequence[Command]) -> None:
+        """Name the commands with this verb for who left out the noun, such as `renew paris`."""
+        found = [command.name for command in allowed if command.name.split()[1:] == [verb]]
+        if not found:
+            return
+        rest = " ".join(word.source for word in words[1:])
+        guess = f"{found[0]} {rest}".strip() if len(found) == 1 and len(rest) <= 60 else None
+        raise UnknownCommand(verb, slash=self.slash, nearest=guess, known=found)
 
     def _nearest(self, wanted: str, allowed: Sequence[Command]) -> str | None:
         names = {command.name for command in allowed}

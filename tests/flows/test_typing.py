@@ -34,7 +34,7 @@ async def test_an_unknown_word_gets_the_nearest_known_one(house: House) -> None:
         "sycn": "sync",
     }
     for typed, nearest in meant.items():
-        assert f"Did you mean `{nearest}`?" in await house.types(house.ana, f"/enroll {typed}"), typed
+        assert f"Did you mean `/enroll {nearest}`?" in await house.types(house.ana, f"/enroll {typed}"), typed
 
 
 async def test_the_nearest_word_is_one_that_the_caller_may_do(house: House) -> None:

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.kit.errors import EnrollbotError
+from bot.kit.nearest import nearest
 from bot.slack.commands import (
     Flag,
     Option,
@@ -10,7 +11,6 @@ from bot.slack.commands import (
     UnclosedQuote,
     UnknownOption,
     UsageMismatch,
-    nearest,
     parse,
     unescape,
     words,
@@ -133,6 +133,13 @@ def test_an_unknown_option_suggests_the_nearest() -> None:
     with pytest.raises(UnknownOption) as caught:
         parse(words("paris --aple-id x"), ADD, usage="")
     assert caught.value.nearest == "--apple-id"
+
+
+@pytest.mark.parametrize("option", ["--bogus", "--x", "--all"])
+def test_an_option_far_from_any_is_not_guessed_at(option: str) -> None:
+    with pytest.raises(UnknownOption) as caught:
+        parse(words(f"paris {option}"), ADD, usage="")
+    assert caught.value.nearest is None
 
 
 @pytest.mark.parametrize(

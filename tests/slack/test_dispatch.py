@@ -92,7 +92,7 @@ async def test_a_misspelt_command_is_answered_with_the_nearest(bot: Bot) -> None
 
     register(bot, show)
     await bot.command("token shwo")
-    assert "Did you mean `token show`?" in bot.said
+    assert "Did you mean `/enroll token show`?" in bot.said
 
 
 async def test_a_slow_handler_does_not_hold_up_the_acknowledgement(bot: Bot) -> None:

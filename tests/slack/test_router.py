@@ -59,6 +59,8 @@ def test_words_name_a_command(router: Router, typed: str, name: str, left: list[
         ("token renw paris", "token renew"),
         ("tokn renew paris", "token renew"),
         ("device shwo F9F", "device show"),
+        ("renew paris", "token renew paris"),
+        ("renew", "token renew"),
         ("kangaroo", None),
     ],
 )
@@ -66,7 +68,12 @@ def test_an_unknown_word_suggests_the_nearest(router: Router, typed: str, sugges
     with pytest.raises(UnknownCommand) as caught:
         router.find_command(words(typed), Role.ADMIN)
     assert caught.value.nearest == suggested
-    assert (f"Did you mean `{suggested}`?" in str(caught.value)) == (suggested is not None)
+    assert (f"Did you mean `/enroll {suggested}`?" in str(caught.value)) == (suggested is not None)
+
+
+def test_a_verb_of_several_nouns_names_them_all(router: Router) -> None:
+    with pytest.raises(UnknownCommand, match="Known here: `/enroll token show`, `/enroll device show`"):
+        router.find_command(words("show paris"), Role.ADMIN)
 
 
 def test_only_what_the_caller_may_do_is_suggested(router: Router) -> None:
@@ -76,7 +83,9 @@ def test_only_what_the_caller_may_do_is_suggested(router: Router) -> None:
 
 
 def test_an_argument_after_a_bare_noun_names_the_verbs(router: Router) -> None:
-    with pytest.raises(UnknownCommand, match="Known here: `token list`, `token show`, `token renew`"):
+    with pytest.raises(
+        UnknownCommand, match="Known here: `/enroll token list`, `/enroll token show`, `/enroll token renew`"
+    ):
         router.find_command(words("token paris"), Role.ADMIN)
 
 
@@ -92,7 +101,7 @@ def test_help_shows_what_the_role_may_do(router: Router) -> None:
 
 
 def test_help_on_an_unknown_word_suggests_the_nearest(router: Router) -> None:
-    with pytest.raises(UnknownCommand, match="Did you mean `device`"):
+    with pytest.raises(UnknownCommand, match="Did you mean `/enroll device`"):
         router.help_for(Role.VIEWER, "devcie")
     with pytest.raises(UnknownCommand):
         router.help_for(Role.VIEWER, "token renew")
