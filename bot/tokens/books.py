@@ -77,6 +77,7 @@ class Books:
         self.texts = texts
         self._audit = audit
         self._settings = settings
+        self.slash = settings.command
 
     async def load(
         self, session: AsyncSession, token_id: str, actor: Actor, *, open_keys: bool = True
@@ -188,8 +189,9 @@ class Books:
 
     async def refuse_taken(self, name: str) -> None:
         async with self.db.read() as session:
-            if await store.token_named(session, rules.name_key(name)):
-                raise NameTaken(name)
+            taken = await store.token_named(session, rules.name_key(name))
+        if taken is not None:
+            raise NameTaken(taken.name)
 
     async def refuse_second(
         self, session: AsyncSession, token: Token, account: Account, actor: Actor
@@ -214,6 +216,7 @@ class Books:
             if any(word in str(error.orig) for word in ("token.server_uuid", "uq_token_live_server")):
                 raise ServerHasToken(token.name, server_name=server_name, other=None) from None
             if any(word in str(error.orig) for word in ("token.name_key", "uq_token_live_name")):
+                await self.refuse_taken(token.name)
                 raise NameTaken(token.name) from None
             raise
 

@@ -21,7 +21,19 @@ class NameWrong(TokenFault):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"“{name}” cannot be the name of a token.",
-            next_step="Use 1 to 40 letters, digits, dots, dashes or underscores, such as paris-schools.",
+            next_step="Use 1 to 40 letters, digits, dots, dashes or underscores, no dot first, such as"
+            " paris-schools.",
+        )
+
+
+class NameReserved(NameWrong):
+    """The portal has a server of this name of its own, and the names go together."""
+
+    def __init__(self, name: str) -> None:
+        TokenFault.__init__(
+            self,
+            f"ABM takes no server named {name}.",
+            next_step="Choose another name, such as paris-schools.",
         )
 
 
@@ -35,19 +47,21 @@ class NameTaken(TokenFault):
 
 
 class TokenUnknown(TokenFault):
-    def __init__(self, name: str, nearest: str | None = None) -> None:
+    """`is_limited`: the person sees only tokens with certain tags, and there may be others."""
+
+    def __init__(self, name: str, nearest: str | None = None, *, slash: str, is_limited: bool) -> None:
         self.name = name
         self.nearest = nearest
-        hint = f"Did you mean {nearest}?" if nearest else "token list shows the tokens that you may see."
-        super().__init__(f"There is no token {name} that you may see.", next_step=hint)
+        listed = "the tokens that you may see" if is_limited else "the tokens that there are"
+        hint = f"Did you mean {nearest}?" if nearest else f"`{slash} token list` shows {listed}."
+        super().__init__(
+            f"There is no token {name}{' that you may see' if is_limited else ''}.", next_step=hint
+        )
 
 
 class TokenGone(TokenFault):
     def __init__(self) -> None:
-        super().__init__(
-            "That token is not here any more, or you may not see it.",
-            next_step="token list shows the tokens that you may see.",
-        )
+        super().__init__("That token is not here any more, or you may not see it.")
 
 
 class AppleIdWrong(TokenFault):
@@ -62,8 +76,16 @@ class UrlWrong(TokenFault):
     def __init__(self) -> None:
         super().__init__(
             "That is not an address of an MDM server.",
-            next_step="Give an https:// address of at most 2,000 characters, without a user name in it.",
+            next_step="Give an https:// address of at most 2,000 characters, without a user name or # in it.",
         )
+
+
+class FormWrong(TokenFault):
+    """Several things that were given are wrong; each is said."""
+
+    def __init__(self, faults: Sequence[TokenFault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in faults))
 
 
 class TagWrong(TokenFault):

@@ -23,6 +23,7 @@ from bot.tokens.errors import (
     ChannelWrong,
     KeyAndCertificateDiffer,
     KeyUnusable,
+    NameReserved,
     NameWrong,
     NotLater,
     OwnerWrong,
@@ -50,6 +51,8 @@ RENEWAL_EXPLAINS_FOR = timedelta(hours=24)
 ACCOUNT_EVERY = timedelta(hours=1)
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+")
+_RESERVED = frozenset({"unassigned", "reassigned"})
 _MAIL = re.compile(r"[^@\s<>\"]{1,64}@[^@\s<>\"]+\.[^@\s<>\".]{2,}")
 _CHANNEL = re.compile(r"<?#?([CG][A-Z0-9]{2,})(?:\|[^>]*)?>?")
 _OWNER = re.compile(r"<?(?:@|!subteam\^)?([UWS][A-Z0-9]{2,})(?:\|[^>]*)?>?")
@@ -71,10 +74,15 @@ class Setting(StrEnum):
 
 
 def check_name(text: str) -> str:
-    """Return the name of a token as typed, without space around it. Raises `NameWrong`."""
+    """Return the name of a token as typed, without space around it. Raises `NameWrong`.
+
+    The name is also that of a file and of the server in the portal: not hidden, and no word of its own there.
+    """
     name = text.strip()
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or name.startswith(".") or not re.search(r"[A-Za-z0-9]", name):
         raise NameWrong(name[:60])
+    if name.lower() in _RESERVED:
+        raise NameReserved(name)
     return name
 
 
@@ -104,7 +112,9 @@ def check_url(text: str) -> str:
         parts.port  # noqa: B018 - reading it is what checks it
     except ValueError:
         raise UrlWrong from None
-    if parts.scheme.lower() != "https" or not parts.hostname or parts.username is not None:
+    if parts.scheme.lower() != "https" or parts.username is not None or "#" in url:
+        raise UrlWrong
+    if not parts.hostname or not _HOST.fullmatch(parts.hostname):
         raise UrlWrong
     if len(url) > 2000 or not url.isascii() or not url.isprintable() or " " in url:
         raise UrlWrong
@@ -122,9 +132,9 @@ def check_tags(tags: Iterable[str]) -> frozenset[str]:
     return found
 
 
-def split_tags(text: str) -> frozenset[str]:
-    """Read tags separated by commas, semicolons or spaces."""
-    return check_tags(re.split(r"[\s,;]+", text))
+def split_tags(text: str) -> list[str]:
+    """Return what stands between commas, semicolons or spaces, unchecked."""
+    return [word for word in re.split(r"[\s,;]+", text) if word]
 
 
 def parse_warn_days(text: str) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Everything that can be done with tokens. Each method checks the right of whoever asks."""
 
-import difflib
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,6 +12,7 @@ from bot.backend.port import (
 from bot.kit.actor import Actor, Role
 from bot.kit.clock import Clock
 from bot.kit.db import Database
+from bot.kit.nearest import nearest
 from bot.kit.secrets import Keyring
 from bot.settings import Settings
 from bot.tokens import rules, store
@@ -19,8 +20,10 @@ from bot.tokens.asking import Asking
 from bot.tokens.books import Books, certificate_file, fresh, iso
 from bot.tokens.errors import (
     AgreementMissing,
+    FormWrong,
     NothingToSet,
     TokenAwaited,
+    TokenFault,
     TokenGone,
     TokenUnknown,
     TypedNameDiffers,
@@ -92,8 +95,13 @@ class TokenService:
         by_key = {rules.name_key(view.name): view for view in visible}
         if rules.name_key(name) in by_key:
             return by_key[rules.name_key(name)]
-        near = difflib.get_close_matches(rules.name_key(name), by_key, n=1)
-        raise TokenUnknown(name.strip()[:60], by_key[near[0]].name if near else None)
+        near = nearest(rules.name_key(name), by_key)
+        raise TokenUnknown(
+            name.strip()[:60],
+            by_key[near].name if near else None,
+            slash=self._books.slash,
+            is_limited=not actor.rights.is_unlimited,
+        )
 
     async def get_by_id(self, token_id: str, *, actor: Actor) -> TokenView:
         """Return a token by its id. Raises `TokenGone` when removed or not to be seen by the actor."""
@@ -122,17 +130,29 @@ class TokenService:
         mdm_url: str | None = None,
         tags: Sequence[str] = (),
     ) -> tuple[Token, frozenset[str]]:
-        """Raise what `add` would refuse; return the row it would store, and the tags. Takes no time."""
-        found_tags = rules.check_tags(tags)
-        token = self._books.new_token(
-            name, actor=actor, apple_id=rules.check_apple_id(apple_id), mdm_url=mdm_url
-        )
-        self._books.require_tags(actor, found_tags, found_tags)
+        """Raise all that `add` would refuse; return the row it would store, and the tags. Takes no time.
+
+        One fault is raised as itself, several as `FormWrong`.
+        """
+        actor.require(Role.ADMIN)
+        faults: list[TokenFault] = []
+        with _noting(faults):
+            await self._books.refuse_taken(rules.check_name(name))
+        with _noting(faults):
+            rules.check_apple_id(apple_id)
+        with _noting(faults):
+            rules.parse_setting(rules.Setting.MDM_URL, mdm_url or "")
+        with _noting(faults):
+            found_tags = rules.check_tags(tags)
+            self._books.require_tags(actor, found_tags, found_tags)
         if not agreed:
-            raise AgreementMissing
+            faults.append(AgreementMissing())
+        if faults:
+            raise faults[0] if len(faults) == 1 else FormWrong(faults)
+        checked_id = rules.check_apple_id(apple_id)
+        token = self._books.new_token(name, actor=actor, apple_id=checked_id, mdm_url=mdm_url)
         self._books.agree(token, actor)
-        await self._books.refuse_taken(token.name)
-        return token, found_tags
+        return token, rules.check_tags(tags)
 
     async def add(
         self,
@@ -290,6 +310,14 @@ class TokenService:
         Those that another replica took meanwhile are not among them.
         """
         return [_waiting(wish) for wish in await store.take_wishes(session, ids)]
+
+
+@contextlib.contextmanager
+def _noting(faults: list[TokenFault]) -> Iterator[None]:
+    try:
+        yield
+    except TokenFault as fault:
+        faults.append(fault)
 
 
 def _waiting(wish: SyncWish) -> WaitingSync:

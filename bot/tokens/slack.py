@@ -18,6 +18,8 @@ from bot.tokens.errors import (
     AlreadyInUse,
     AppleIdWrong,
     DeliveredAgain,
+    FormWrong,
+    NameReserved,
     NameTaken,
     NameWrong,
     TagsNotYours,
@@ -32,6 +34,7 @@ from bot.tokens.service import TokenService
 log = get_logger(__name__)
 
 _FIELDS: dict[type[EnrollbotError], str] = {
+    NameReserved: "name",
     NameWrong: "name",
     NameTaken: "name",
     TypedNameDiffers: "name",
@@ -138,7 +141,7 @@ class _Screens:
                 apple_id=apple_id,
                 agreed=call.args.flag("--agree"),
                 mdm_url=call.args.option("--mdm-url"),
-                tags=sorted(split_tags(call.args.option("--tags") or "")),
+                tags=split_tags(call.args.option("--tags") or ""),
                 delivery=call.delivery,
             )
             await call.answer(blocks.added(added))
@@ -153,7 +156,7 @@ class _Screens:
                 apple_id=state.text("apple_id"),
                 agreed="agree" in state.checked("agree"),
                 mdm_url=state.text("mdm_url"),
-                tags=sorted(split_tags(state.text("tags"))),
+                tags=split_tags(state.text("tags")),
             )
         return blocks.adding_view()
 
@@ -166,7 +169,7 @@ class _Screens:
                 apple_id=state.text("apple_id"),
                 agreed="agree" in state.checked("agree"),
                 mdm_url=state.text("mdm_url"),
-                tags=sorted(split_tags(state.text("tags"))),
+                tags=split_tags(state.text("tags")),
                 delivery=call.delivery,
             )
             await call.update_modal(blocks.added_view(added))
@@ -329,8 +332,10 @@ def _once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _at_fields() -> Iterator[None]:
-    """Show a fault at the input that it is about."""
+    """Show each fault at the input that it is about."""
     try:
         yield
+    except FormWrong as error:
+        raise FieldErrors({_FIELDS[type(fault)]: str(fault) for fault in error.faults}) from None
     except tuple(_FIELDS) as error:
         raise FieldErrors({_FIELDS[type(error)]: str(error)}) from None

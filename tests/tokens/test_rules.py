@@ -30,13 +30,32 @@ from bot.tokens.rules import Health, Holding, Offered, Setting
 NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("name", ["a", "Paris", "paris-schools_2.b", "x" * 40, "1", "..."])
+@pytest.mark.parametrize(
+    "name", ["a", "Paris", "paris-schools_2.b", "x" * 40, "1", "a..", "-a", "Unassigned2"]
+)
 def test_these_are_names(name: str) -> None:
     assert rules.check_name(f"  {name} ") == name
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", "a b", "x" * 41, "café", "a/b", "<!channel>", "a\nb", "a,b", "naïve"]
+    "name",
+    [
+        "",
+        " ",
+        "a b",
+        "x" * 41,
+        "café",
+        "a/b",
+        "<!channel>",
+        "a\nb",
+        "a,b",
+        "naïve",
+        "...",
+        ".pem",
+        "-_-",
+        "unassigned",
+        "Reassigned",
+    ],
 )
 def test_these_are_no_names(name: str) -> None:
     with pytest.raises(NameWrong):
@@ -87,6 +106,10 @@ def test_a_personal_mail_service_is_known_by_its_domain(apple_id: str, *, person
         "https://mdm.example.com/" + "a" * 2000,
         "javascript:alert(1)",
         "https://mdm.example.com/\u202e",
+        "https://mdm.example.com/enroll#part",
+        "https://:pw@mdm.example.com/",
+        "https://-/",
+        "https://:443/",
     ],
 )
 def test_these_are_no_addresses_of_an_mdm_server(url: str) -> None:
@@ -94,12 +117,19 @@ def test_these_are_no_addresses_of_an_mdm_server(url: str) -> None:
         rules.check_url(url)
 
 
+@pytest.mark.parametrize(
+    "url", ["https://mdm.example.com/enroll?id=1", "https://mdm:8443/", "https://[2001:db8::1]/e"]
+)
+def test_these_are_addresses_of_an_mdm_server(url: str) -> None:
+    assert rules.check_url(url) == url
+
+
 def test_tags_are_read_in_lower_case_and_checked() -> None:
-    assert rules.split_tags(" Schools, fr;EU  fr") == {"schools", "fr", "eu"}
-    assert rules.split_tags("") == frozenset()
+    assert rules.check_tags(rules.split_tags(" Schools, fr;EU  fr")) == {"schools", "fr", "eu"}
+    assert rules.split_tags("") == []
     for wrong in ("a/b", "x" * 41, ",".join(f"t{number}" for number in range(21))):
         with pytest.raises(TagWrong):
-            rules.split_tags(wrong)
+            rules.check_tags(rules.split_tags(wrong))
 
 
 @pytest.mark.parametrize(("text", "days"), [("30", (30,)), ("1,3, 7", (7, 3, 1)), ("365 1", (365, 1))])

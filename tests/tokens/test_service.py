@@ -106,7 +106,7 @@ async def test_wrong_facts_add_nothing(
 async def test_a_name_is_taken_whatever_its_case_and_free_again_after_removal(room_on_both: Room) -> None:
     room = room_on_both
     token = await room.add("Paris")
-    with pytest.raises(NameTaken):
+    with pytest.raises(NameTaken, match="There is a token Paris already"):
         await room.add("pARIS")
     await room.tokens.remove(token.id, actor=ANA, typed_name="Paris")
     assert (await room.add("paris")).id != token.id
@@ -171,6 +171,16 @@ async def test_a_misspelt_name_is_answered_with_the_nearest(room: Room) -> None:
         await room.tokens.get("pairs", actor=VIC)
     assert unknown.value.nearest == "paris"
     assert (await room.tokens.get("PARIS", actor=VIC)).name == "paris"
+
+
+async def test_an_unknown_name_hints_at_hidden_tokens_only_to_whom_some_are_hidden(room: Room) -> None:
+    with pytest.raises(TokenUnknown) as unknown:
+        await room.tokens.get("kangaroo", actor=VIC)
+    assert str(unknown.value) == (
+        "There is no token kangaroo. `/enroll token list` shows the tokens that there are."
+    )
+    with pytest.raises(TokenUnknown, match="There is no token kangaroo that you may see"):
+        await room.tokens.get("kangaroo", actor=SCHOOLS_ADMIN)
 
 
 async def test_without_a_role_nothing_is_shown(room: Room) -> None:

@@ -3,7 +3,7 @@ import pytest
 from bot.kit.actor import NotAllowed, Role
 from bot.slack.call import FieldErrors
 from bot.slack.commands import UsageMismatch
-from bot.tokens.errors import TokenUnknown
+from bot.tokens.errors import FormWrong, TokenUnknown
 from bot.tokens.facts import TokenState
 from tests.tokens.conftest import ANA, OLE, SCHOOLS_ADMIN, Room
 from tests.tokens.desk import Desk, buttons, said, ticked, typed
@@ -76,6 +76,17 @@ async def test_a_fault_is_shown_at_its_input(desk: Desk, wrong: dict[str, object
         await desk.send(new_token(**wrong))
     assert list(refused.value.errors) == [field]
     assert len(await desk.room.tokens.list_tokens(actor=ANA)) == 1
+
+
+async def test_all_faults_are_shown_at_once(desk: Desk) -> None:
+    await desk.type("token add")
+    wrong = {"name": typed("."), "apple_id": typed("x"), "mdm_url": typed("y"), "tags": typed("a/b")}
+    with pytest.raises(FieldErrors) as refused:
+        await desk.send(new_token(**wrong, agree=ticked()))
+    assert set(refused.value.errors) == {"name", "apple_id", "mdm_url", "tags", "agree"}
+    with pytest.raises(FormWrong) as listed:
+        await desk.type("token add unassigned --apple-id x --mdm-url y --tags a/b")
+    assert len(listed.value.faults) == 5
 
 
 async def test_an_option_without_the_apple_id_says_what_is_missing(desk: Desk) -> None:
