@@ -310,7 +310,7 @@ def _whether_profile(view: DeviceView) -> list[Reason]:
         return [Reason(text, is_ready=None)]
     if not has_profile(status, view.row.profile_uuid):
         text = "No profile: switched on now, it starts unmanaged."
-        return [Reason(text, "Assign it a profile before it is switched on.")]
+        return [Reason(text, "Keep it switched off until it has a profile.")]
     return []
 
 
