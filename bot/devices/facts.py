@@ -224,6 +224,8 @@ class SyncView:
     message_ts: str | None
     token_channel: str | None
     token_actions: tuple[NextAction, ...] = ()
+    devices_before: int = 0
+    told_directly_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What happens to devices by itself: syncs that are due, wanted or left over, and what is told of them."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from bot.devices import rules, sync_blocks
@@ -29,7 +30,13 @@ def register(
     jobs: Jobs, service: DeviceService, *, poster: Poster, background: Background, settings: Settings
 ) -> None:
     """Register the jobs of this room, and let syncs asked for by hand begin at once."""
-    runner = SyncRunner(service, poster=poster, background=background, channel=settings.channel)
+    runner = SyncRunner(
+        service,
+        poster=poster,
+        background=background,
+        channel=settings.channel,
+        admins=tuple(settings.admins),
+    )
     service.tell_work(runner.launch)
     jobs.every("devices.syncs", LOOK_EVERY, runner.look)
     jobs.every("devices.schedule", SCHEDULE_EVERY, runner.schedule)
@@ -39,9 +46,16 @@ class SyncRunner:
     """Runs syncs of this process in the background, and tells how they went."""
 
     def __init__(
-        self, service: DeviceService, *, poster: Poster, background: Background, channel: str | None
+        self,
+        service: DeviceService,
+        *,
+        poster: Poster,
+        background: Background,
+        channel: str | None,
+        admins: Sequence[str] = (),
     ) -> None:
         self._service = service
+        self._admins = admins
         self._poster = poster
         self._background = background
         self._channel = channel
@@ -86,6 +100,8 @@ class SyncRunner:
                 sync_id, show=shown, is_stopping=self._background.stopping.is_set
             )
         if ended is None:
+            if progress is not None:
+                await progress.stop()
             return
         log.info("sync", sync=ended.id, state=ended.state.value, pages=ended.pages, devices=ended.received)
         if ended.state is SyncState.STOPPED:
@@ -107,11 +123,14 @@ class SyncRunner:
         )
 
     async def _tell_stop(self, view: SyncView, progress: Progress | None) -> None:
-        if progress is None or self._background.stopping.is_set():
+        if self._background.stopping.is_set():
             return
-        posted = await progress.finish(sync_blocks.sync_stopped(view))
+        message = sync_blocks.sync_stopped(view)
+        posted = await progress.finish(message) if progress is not None else None
         if posted is not None:
             await self._service.note_message(view.id, channel=posted.channel, ts=posted.ts)
+        else:
+            await self._tell_person(view, message)
 
     async def _tell_untold(self) -> None:
         for view in await self._service.untold():
@@ -123,8 +142,12 @@ class SyncRunner:
     async def _tell(self, sync_id: str, progress: Progress | None) -> None:
         """Tell a result once; what Slack did not take stays to be told."""
         async with self._service.telling(sync_id) as view:
-            if view is not None and await self._is_told(view, progress):
+            if view is None:
+                return
+            if await self._is_told(view, progress):
                 await self._service.note_told(sync_id)
+            else:
+                await self._service.put_off_telling(sync_id)
 
     async def _is_told(self, view: SyncView, progress: Progress | None) -> bool:
         facts = await self._service.sync_facts(view.token_id)
@@ -134,14 +157,27 @@ class SyncRunner:
         message = sync_blocks.sync_result(view, self._service.texts)
         if progress is None:
             return await self._tell_person(view, message)
-        return await progress.finish(message) is not None
+        if await progress.finish(message) is not None:
+            return True
+        if progress.is_refused and view.told_directly_at is None:
+            await self._tell_instead(view, sync_blocks.not_taken(message, progress.channel))
+        return False
+
+    async def _tell_instead(self, view: SyncView, message: Message) -> None:
+        """Tell who asked, else the admins, what the channel does not take until somebody mends it."""
+        told = False
+        for person in [view.user_id] if view.user_id else self._admins:
+            told |= await self._is_sent(person, view, message)
+        if told:
+            await self._service.note_told_directly(view.id)
 
     async def _tell_person(self, view: SyncView, message: Message) -> bool:
         """Without a channel, tell who asked; nobody asked for an automatic sync."""
-        if view.user_id is None:
-            return True
+        return view.user_id is None or await self._is_sent(view.user_id, view, message)
+
+    async def _is_sent(self, person: str, view: SyncView, message: Message) -> bool:
         try:
-            await self._poster.direct(view.user_id, message)
+            await self._poster.direct(person, message)
         except EnrollbotError as error:
             log.warning("sync result not told", sync=view.id, error=str(error))
             return False

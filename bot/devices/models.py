@@ -149,8 +149,10 @@ class Sync(Table, table=True):
 
     `reason` says why it was started; `forced` why a full sync could not be avoided, None otherwise.
     `asked_by` is a Slack user id or a job's name. `busy_ms` is the time worked, without the pauses.
+    `devices_before` is how many devices its token had when it was put on the list.
     `channel` and `message_ts` are where its progress stands. `told_at` is when the result was told,
-    None as long as it is still to be told.
+    None as long as it is still to be told: not before `tell_at`, after `tell_tries` that failed.
+    `told_directly_at` is when a person was told because the channel takes nothing.
     """
 
     __tablename__ = "device_sync"
@@ -188,7 +190,11 @@ class Sync(Table, table=True):
     next_step: str | None = None
     channel: str | None = Field(default=None, max_length=40)
     message_ts: str | None = Field(default=None, max_length=40)
+    devices_before: int = 0
     told_at: datetime | None = None
+    tell_at: datetime | None = None
+    tell_tries: int = 0
+    told_directly_at: datetime | None = None
 
 
 class Phase(StrEnum):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.devices import store
+from bot.devices import rules, store
 from bot.devices.books import Books
 from bot.devices.facts import SyncView, TokenSyncFacts
 from bot.devices.models import Sync, SyncKind, SyncState
@@ -20,7 +20,7 @@ _TELL_FOR = timedelta(days=2)
 _SYNC_SHOWN = (
     *("id", "token_id", "reason", "forced", "is_first", "asked_by", "asked_by_person", "user_id"),
     *("started_at", "resume_at", "ended_at", "removals_judged", "error", "next_step"),
-    *("channel", "message_ts", *Tally.__slots__),
+    *("channel", "message_ts", "devices_before", "told_directly_at", *Tally.__slots__),
 )
 
 
@@ -37,29 +37,44 @@ class Reports:
             return await self.view(session, sync, token)
 
     async def untold(self) -> list[SyncView]:
-        """Return the ended syncs whose result is still to be told, oldest first."""
+        """Return the ended syncs whose result is to be told now, oldest first."""
+        now = self._books.clock.now()
         async with self._books.db.read() as session:
-            syncs = await store.untold_syncs(session, since=self._books.clock.now() - _TELL_FOR)
+            syncs = await store.untold_syncs(session, since=now - _TELL_FOR, now=now)
         return [await self.sync_view(sync.id) for sync in syncs]
 
     @contextlib.asynccontextmanager
     async def telling(self, sync_id: str) -> AsyncIterator[SyncView | None]:
         """Hold the right to tell how a sync ended, and return it as it stands.
 
-        None when it was told, or another replica is telling it: the same result stands once.
+        None when it was told, is to be told later, or another replica is telling it: the same result stands
+        once, and one attempt at a time is under way.
         """
         try:
             async with self._books.leases.hold(f"tell:{sync_id}"):
                 async with self._books.db.read() as session:
                     sync = await session.get_one(Sync, sync_id)
-                    is_told = sync.told_at is not None
-                yield None if is_told else await self.sync_view(sync_id)
+                    waits = sync.tell_at is not None and sync.tell_at > self._books.clock.now()
+                    is_due = sync.told_at is None and not waits
+                yield await self.sync_view(sync_id) if is_due else None
         except LeaseTaken:
             yield None
 
     async def note_told(self, sync_id: str) -> None:
         async with self._books.db.begin() as session:
             await store.set_sync(session, sync_id, {"told_at": self._books.clock.now()})
+
+    async def put_off_telling(self, sync_id: str) -> None:
+        """Note that a result could not be told: it is tried again, less and less often."""
+        async with self._books.db.begin() as session:
+            sync = await session.get_one(Sync, sync_id)
+            again_at = self._books.clock.now() + rules.tell_again_after(sync.tell_tries)
+            later = {"tell_at": again_at, "tell_tries": sync.tell_tries + 1}
+            await store.set_sync(session, sync_id, later)
+
+    async def note_told_directly(self, sync_id: str) -> None:
+        async with self._books.db.begin() as session:
+            await store.set_sync(session, sync_id, {"told_directly_at": self._books.clock.now()})
 
     async def note_message(self, sync_id: str, *, channel: str, ts: str) -> None:
         """Remember where a sync's progress stands, so that a restart goes on with the same message."""

@@ -88,6 +88,8 @@ class Runs:
         syncing = Syncing(
             work, db=self._books.db, clock=self._books.clock, is_stopping=is_stopping, show=shows
         )
+        # Once before the first page, which may be slow.
+        shows(work)
         try:
             return await self._outcome(syncing, sync, lease, is_stopping)
         except SQLAlchemyError as error:

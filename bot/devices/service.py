@@ -53,6 +53,8 @@ class DeviceService:
         self.untold = reports.untold
         self.telling = reports.telling
         self.note_told = reports.note_told
+        self.put_off_telling = reports.put_off_telling
+        self.note_told_directly = reports.note_told_directly
         self.note_message = reports.note_message
         self.list_devices = lists.list_devices
         self.csv = lists.csv

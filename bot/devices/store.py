@@ -546,11 +546,15 @@ async def due_syncs(session: AsyncSession, now: datetime) -> Sequence[Sync]:
     return found.all()
 
 
-async def untold_syncs(session: AsyncSession, *, since: datetime) -> Sequence[Sync]:
-    """Return the ended syncs whose result is still to be told."""
+async def untold_syncs(session: AsyncSession, *, since: datetime, now: datetime) -> Sequence[Sync]:
+    """Return the syncs that ended after `since` whose result is to be told now."""
     found = await session.scalars(
         sa.select(Sync)
-        .where(col(Sync.ended_at) >= since, col(Sync.told_at).is_(None))
+        .where(
+            col(Sync.ended_at) >= since,
+            col(Sync.told_at).is_(None),
+            sa.or_(col(Sync.tell_at).is_(None), col(Sync.tell_at) <= now),
+        )
         .order_by(col(Sync.ended_at), col(Sync.id))
     )
     return found.all()

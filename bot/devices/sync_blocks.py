@@ -69,6 +69,13 @@ def _started_line(answer: SyncStarted) -> str:
     return f"{bold(f'Sync of token {sync.token_name} started')} · {_kind(sync)}"
 
 
+def not_taken(message: Message, channel: str) -> Message:
+    """Tell a person what their channel does not take, and what has to be done about it."""
+    why = f"Slack does not let this bot post in <#{channel}>, so this is said there later."
+    step = "Next: invite the bot to the channel, or set another one for the token."
+    return Message.of(*message.blocks, section(f"{why}\n{step}"))
+
+
 def sync_progress(sync: SyncView) -> Message:
     return Message.of(
         section(f"{bold(f'Token {sync.token_name} is syncing')} · {_kind(sync)}\n{_so_far(sync)}")
@@ -97,18 +104,14 @@ def sync_result(sync: SyncView, texts: BackendTexts) -> Message:
         f"{how_many(sync.pages, 'page')} in {seconds(sync.took.total_seconds())}",
     ]
     if sync.reason == WishReason.RENEWAL.value:
-        lines.insert(1, f"After the renewal: {_before(sync):,} devices before, {sync.devices:,} after.")
+        counts = f"{sync.devices_before:,} before, {sync.devices:,} after"
+        lines.insert(1, f"Devices: {counts}.{'' if sync.unreadable else ' Nothing else to do.'}")
     if sync.unreadable:
         lines.append(_unreadable(sync))
     blocks = [section("\n".join(lines))]
     if sync.is_first:
         blocks.extend(_beginning(sync, texts))
     return Message.of(*blocks)
-
-
-def _before(sync: SyncView) -> int:
-    """Return how many devices the token had before the sync, as far as the sync changed it."""
-    return sync.devices - sync.added - sync.returned - sync.moved + sync.removed
 
 
 def _failure(sync: SyncView) -> Message:

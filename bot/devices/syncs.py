@@ -12,6 +12,7 @@ from bot.devices.facts import SyncStarted
 from bot.devices.leaving import Leaving
 from bot.devices.models import Phase, Sync, SyncKind, SyncState
 from bot.devices.reports import Reports
+from bot.devices.views import counts_of
 from bot.kit.actor import Actor, ActorKind, Role
 from bot.kit.db import new_id
 from bot.kit.errors import EnrollbotError
@@ -149,6 +150,7 @@ class Syncs:
         sync.is_first = cursor is None or cursor.last_full_ended_at is None
         if sync.is_first:
             sync.kind, sync.forced = SyncKind.FULL.value, "first"
+        sync.devices_before = counts_of(await store.kinds_of(session, [sync.token_id])).present
         while not await store.add_sync(session, sync):
             other = await store.open_sync(session, sync.token_id)
             if other is not None:

@@ -137,7 +137,8 @@ async def _desk(
     bot = await make_bot(web_api, clock)
     bot.roles["UOPER"] = Role.OPERATOR
     web_api.add_user("UOPER")
-    settings = Settings(channel=channel)
+    web_api.add_user("UADMIN")
+    settings = Settings(channel=channel, admins=["UADMIN"])
     rooms = Rooms.open(db, clock, keyring, settings=settings)
     background = Background()
     regular = Jobs(db, clock, background)

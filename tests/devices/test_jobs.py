@@ -78,7 +78,7 @@ async def test_a_renewal_says_the_devices_before_and_after(desk: Desk, paris: Fa
     file = paris.generate_token(certificate.content.decode())
     await desk.rooms.tokens.upload(token.id, file, actor=ADMIN)
     await desk.work()
-    assert "After the renewal: 5 devices before, 8 after." in texts(desk)[-1]
+    assert "Devices: 5 before, 8 after. Nothing else to do." in texts(desk)[-1]
 
 
 async def test_a_forced_full_sync_says_why(desk: Desk, paris: FakeServer) -> None:
@@ -199,7 +199,7 @@ async def test_a_renewal_meets_an_automatic_sync_that_paused_and_is_told_all_the
     await desk.work()
     assert "9 devices now: 4 added" in texts(desk)[-1]
     await desk.work()
-    assert "After the renewal: 9 devices before, 9 after." in texts(desk)[-1]
+    assert "Devices: 9 before, 9 after. Nothing else to do." in texts(desk)[-1]
 
 
 # Progress
@@ -237,6 +237,27 @@ async def test_progress_and_result_are_one_message_updated_at_most_every_3_s(des
     assert "read so far" in first["text"]
     shown_times = 1 + len(web.called("chat.update"))
     assert shown_times - 1 <= (desk.rooms.clock.monotonic() - began) / 3
+
+
+async def test_a_first_page_that_is_slow_is_seen_to_be_under_way(desk: Desk) -> None:
+    server, _ = await desk.rooms.add_token("paris")
+    server.put(*some(1))
+    seen: list[str] = []
+
+    async def slow(method: str) -> None:
+        if method != "full_page":
+            return
+        for _ in range(200):
+            desk.rooms.clock.move(timedelta(seconds=1))
+            await asyncio.sleep(0.01)
+            seen.extend(texts(desk))
+            if seen:
+                return
+
+    server.on_call = slow
+    await desk.work()
+    assert seen[0].startswith("Token paris is syncing · full sync, the first one\n0 devices read so far")
+    assert len(texts(desk)) == 1
 
 
 # What is announced
@@ -289,13 +310,55 @@ async def test_without_a_channel_who_asked_is_told_directly(desk_without_channel
 
 
 @pytest.mark.parametrize("word", ["channel_not_found", "not_in_channel", "account_inactive"])
-async def test_what_slack_refuses_is_told_later_and_once(desk: Desk, paris: FakeServer, word: str) -> None:
+async def test_what_slack_refuses_is_told_directly_at_once_and_in_the_channel_later(
+    desk: Desk, paris: FakeServer, clock: GatedClock, word: str
+) -> None:
     before = len(desk.posts)
-    desk.bot.web.fail("chat.postMessage", *[Fault(error=word)] * 10)
+    clock.gate.clear()
+    desk.bot.web.fail("chat.postMessage", Fault(error=word))
     await desk.type("sync paris")
-    for _ in range(4):
+    await desk.work()
+    assert "Token paris synced" in desk.directs[-1]
+    assert f"Slack does not let this bot post in <#{CHANNEL}>" in desk.directs[-1]
+    assert len(desk.posts) == before
+    desk.bot.web.fail("chat.postMessage", Fault(error=word))
+    for _ in range(3):
+        desk.rooms.clock.move(timedelta(minutes=2))
         await desk.work()
     assert [text.split(" · ")[0] for text in texts(desk)[before:]] == ["Token paris synced"]
+    assert len(desk.directs) == 1
+
+
+async def test_what_a_channel_refuses_of_an_automatic_sync_is_told_to_the_admins(
+    desk: Desk, paris: FakeServer, clock: GatedClock
+) -> None:
+    clock.gate.clear()
+    paris.put(device("NEW"))
+    desk.rooms.clock.move(timedelta(hours=25))
+    await desk.jobs.run_due("devices.schedule")
+    desk.bot.web.fail("chat.postMessage", Fault(error="is_archived"))
+    await desk.work()
+    assert "Token paris synced" in desk.bot.web.messages["DUADMIN"][0]["text"]
+
+
+async def test_a_refused_result_is_tried_less_and_less_often(
+    desk: Desk, paris: FakeServer, clock: GatedClock
+) -> None:
+    clock.gate.clear()
+    desk.bot.web.fail("chat.postMessage", *[Fault(error="not_in_channel")] * 1000)
+    await desk.type("sync paris")
+    await desk.work()
+    first = len(desk.bot.web.called("chat.postMessage"))
+    for _ in range(5):
+        await desk.work()
+    assert len(desk.bot.web.called("chat.postMessage")) == first
+    desk.rooms.clock.move(timedelta(seconds=30))
+    await desk.work()
+    again = len(desk.bot.web.called("chat.postMessage"))
+    assert again > first
+    desk.rooms.clock.move(timedelta(seconds=60))
+    await desk.work()
+    assert len(desk.bot.web.called("chat.postMessage")) == again
 
 
 async def test_a_direct_message_that_slack_refuses_is_sent_later(desk_without_channel: Desk) -> None:
@@ -306,6 +369,7 @@ async def test_a_direct_message_that_slack_refuses_is_sent_later(desk_without_ch
     await desk.type("sync paris")
     await desk.work()
     assert len(desk.directs) == told
+    desk.rooms.clock.move(timedelta(seconds=30))
     await desk.work()
     assert len(desk.directs) == told + 1
 

@@ -31,7 +31,7 @@ async def test_a_renewal_tells_the_channel_both_expiries_and_the_devices_before_
     assert "Token paris renewed* by <@U0ANA>" in told
     assert "Sat 1 May 2027, 09:00 UTC → Mon 9 Aug 2027, 09:00 UTC" in told
     assert "25 devices now" in told
-    assert "After the renewal: 25 devices before, 30 after" in told
+    assert "Devices: 25 before, 30 after. Nothing else to do." in told
     assert "365 days left" in await paris.types(paris.ben, "/enroll token list")
     assert ("U0ANA", "token.renewed", "paris") in await paris.acts()
 

@@ -162,7 +162,11 @@ def upgrade() -> None:
         sa.Column("next_step", sa.String(), nullable=True),
         sa.Column("channel", sa.String(length=40), nullable=True),
         sa.Column("message_ts", sa.String(length=40), nullable=True),
+        sa.Column("devices_before", sa.Integer(), nullable=False),
         sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tell_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tell_tries", sa.Integer(), nullable=False),
+        sa.Column("told_directly_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_device_sync")),
     )
     with op.batch_alter_table("device_sync", schema=None) as batch_op:
