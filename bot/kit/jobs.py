@@ -26,6 +26,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: A wake-up that comes late (a busy machine, a laptop that slept) is still worth taking.
 MISFIRE_GRACE_S = 3600
 KEEP_RUNS = timedelta(days=7)
+#: Of a job that runs every few seconds a week would be a hundred thousand rows that say nothing.
+KEEP_SLOTS = 20
+KEEP_AT_LEAST = timedelta(hours=1)
+TIDY_EVERY = timedelta(hours=1)
 
 
 class JobRun(Table, table=True):
@@ -53,6 +57,11 @@ def slot_of(now: datetime, interval: timedelta) -> datetime:
     return now - (now - _EPOCH) % interval
 
 
+def kept(interval: timedelta) -> timedelta:
+    """Return for how long the runs of a job are kept: 20 slots, at least an hour, at most a week."""
+    return min(KEEP_RUNS, max(KEEP_AT_LEAST, KEEP_SLOTS * interval))
+
+
 class Jobs:
     """Runs each registered job once per slot, however many replicas there are."""
 
@@ -64,7 +73,7 @@ class Jobs:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._me = this_process()
         self._running: dict[str, asyncio.Task[None]] = {}
-        self.every("housekeeping", timedelta(hours=24), self._housekeep)
+        self.every("housekeeping", TIDY_EVERY, self._housekeep)
 
     def every(self, name: str, interval: timedelta, handler: Handler) -> None:
         """Call `handler` with the slot's beginning, once in each `interval` over all replicas.
@@ -141,7 +150,10 @@ class Jobs:
             )
 
     async def _housekeep(self, _slot: datetime) -> None:
-        before = self._clock.now() - KEEP_RUNS
+        now = self._clock.now()
         async with self._db.begin() as session:
-            await session.execute(sa.delete(JobRun).where(col(JobRun.claimed_at) < before))
-            await forget_claims(session, before=before)
+            await session.execute(sa.delete(JobRun).where(col(JobRun.claimed_at) < now - KEEP_RUNS))
+            for job in self._jobs.values():
+                old = sa.and_(col(JobRun.job) == job.name, col(JobRun.claimed_at) < now - kept(job.interval))
+                await session.execute(sa.delete(JobRun).where(old))
+            await forget_claims(session, before=now - KEEP_RUNS)

@@ -145,6 +145,19 @@ async def test_housekeeping_forgets_old_runs_and_claims_and_keeps_the_rest(
         assert (await session.execute(sa.select(col(Claimed.key)))).scalars().all() == ["new"]
 
 
+async def test_of_a_frequent_job_only_the_last_hour_is_kept(database: Database, clock: FakeClock) -> None:
+    jobs = Jobs(database, clock, Background())
+    jobs.every("look", timedelta(seconds=5), Diary())
+    jobs.every("report", HOUR, Diary())
+    for _ in range(3):
+        await jobs.run_due("look")
+        await jobs.run_due("report")
+        clock.move(timedelta(minutes=40))
+    await jobs.run_due("housekeeping")
+    assert [clock.now() - run.claimed_at for run in await runs(database, "look")] == [timedelta(minutes=40)]
+    assert len(await runs(database, "report")) == 2
+
+
 async def test_starting_runs_every_job_at_once_and_again_in_its_next_slot(sqlite_database: Database) -> None:
     background, twice = Background(), asyncio.Event()
     diary = Diary()
