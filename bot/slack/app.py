@@ -115,7 +115,7 @@ class SlackApp:
             outlet=slack.outlet,
             clock=clock,
             background=background,
-            guard=Guard(granters=config.granters),
+            guard=Guard(granters=config.granters, offers=router.offers_for),
             rights_of=rights_of,
             claim=claim,
         )

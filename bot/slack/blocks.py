@@ -55,8 +55,8 @@ class Message:
 
     @classmethod
     def from_view(cls, view: View) -> "Message":
-        """Say in a message what a modal would have said, without its inputs."""
-        told = [block for block in view["blocks"] if block["type"] not in {"input", "actions"}]
+        """Say in a message what a modal would have said, with its buttons and without its inputs."""
+        told = [block for block in view["blocks"] if block["type"] != "input"]
         title = f"*{escape(view['title']['text'])}*" if "title" in view else ""
         text = "\n".join(part for part in (title, text_of(told)) if part)
         return cls(text, [section(title), *told] if title else told)

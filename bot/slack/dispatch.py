@@ -180,7 +180,7 @@ class Dispatcher:
         except FieldErrors as wrong:
             outcome.errors = wrong.errors
         except Exception as error:  # noqa: BLE001 - the guard says it; the acknowledgement must go out
-            outcome.problem = self._guard.sentence(error, call.reference)
+            outcome.problem = self._guard.sentence(error, call)
 
     async def _go_on_late(
         self, call: Call, screen: Submission, check: "asyncio.Task[None]", outcome: _Outcome

@@ -1,46 +1,51 @@
 """The one place that catches: every error of a handler becomes a calm answer."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
-from bot.kit.actor import NotAllowed
+from bot.kit.actor import NotAllowed, Role
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
-from bot.slack.blocks import Message, View, escape, mention, modal, section
+from bot.slack.blocks import Block, Message, View, actions, escape, mention, modal, section
 from bot.slack.call import Call
 
 log = get_logger(__name__)
 
 PROBLEM = "slack.problem"
 
+Offers = Callable[[EnrollbotError, Role], Sequence[Block]]
+
 
 class Guard:
-    """`granters` are the Slack user ids of those who can grant roles."""
+    """`granters` are the Slack user ids of the admins by settings; `offers` gives an error its buttons."""
 
-    def __init__(self, *, granters: Sequence[str] = ()) -> None:
+    def __init__(self, *, granters: Sequence[str] = (), offers: Offers | None = None) -> None:
         self._granters = tuple(granters)
+        self._offers = offers
 
     async def run(self, call: Call, work: Awaitable[None]) -> None:
         """Run a handler; what it raises is told to the person, and logged where it is ours to mend."""
         try:
             await work
         except Exception as error:  # noqa: BLE001 - the guard is where errors end
-            await self._tell(call, self.sentence(error, call.reference))
+            await self._tell(call, self.sentence(error, call))
 
-    def sentence(self, error: Exception, reference: str) -> Message:
-        """Return what the person is told; an error that is nobody's fact is logged with `reference`."""
+    def sentence(self, error: Exception, call: Call) -> Message:
+        """Return what the person is told; an error that is nobody's fact is logged with a reference."""
         if isinstance(error, NotAllowed):
             return self._refusal(error)
         if isinstance(error, EnrollbotError):
             log.info("refused", problem=type(error).__name__)
-            return _said(error.message, error.next_step)
-        log.error("a handler failed", exc_info=error, reference=reference)
-        return crash(reference)
+            told = _said(error.message, error.next_step)
+            buttons = self._offers(error, call.actor.rights.highest) if self._offers else []
+            return Message(told.text, [*told.blocks, actions(*buttons)]) if buttons else told
+        log.error("a handler failed", exc_info=error, reference=call.reference)
+        return crash(call.reference)
 
     def _refusal(self, error: NotAllowed) -> Message:
-        if not self._granters:
-            return _said(error.message, error.next_step)
+        # Roles come from the settings: no person can grant one in chat.
+        ask = "sk who runs the bot to change ENROLLBOT_ADMINS or ENROLLBOT_DEFAULT_ROLE."
         who = " or ".join(mention(user_id) for user_id in self._granters[:5])
-        text = f"{escape(error.message)}\n{who} can grant it."
+        text = f"{escape(error.message)}\n" + (f"{who} can do this, or a{ask}" if who else f"A{ask}")
         return Message(text, [section(text)])
 
     async def _tell(self, call: Call, told: Message) -> None:

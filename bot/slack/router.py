@@ -4,10 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bot.kit.actor import Role
+from bot.kit.actor import NotAllowed, Role
 from bot.kit.errors import EnrollbotError
 from bot.kit.nearest import nearest
-from bot.slack.blocks import View
+from bot.slack.blocks import Block, View
 from bot.slack.call import Call
 from bot.slack.commands import Spec, Word
 from bot.slack.commands import words as split_words
@@ -15,6 +15,7 @@ from bot.slack.commands import words as split_words
 Handler = Callable[[Call], Awaitable[None]]
 Check = Callable[[Call], Awaitable[View | None]]
 _Entry = TypeVar("_Entry")
+_Told = TypeVar("_Told", bound=EnrollbotError)
 _HELP = frozenset({"--help", "-h", "-help", "?"})
 
 
@@ -47,6 +48,14 @@ class Submission:
     then: Handler | None
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The buttons that go with an error; none for another one."""
+
+    role: Role
+    made: Callable[[EnrollbotError], Sequence[Block]]
+
+
 class UnknownCommand(EnrollbotError):
     def __init__(self, typed: str, *, slash: str, nearest: str | None, known: Sequence[str] = ()) -> None:
         self.nearest = nearest
@@ -72,6 +81,7 @@ class Router:
         self._actions: dict[str, Screen] = {}
         self._events: dict[str, Screen] = {}
         self._submissions: dict[str, Submission] = {}
+        self._offers: dict[str, Offer] = {}
 
     def command(
         self,
@@ -105,6 +115,18 @@ class Router:
         """
         _put(self._submissions, callback_id, Submission(role, check, then))
 
+    def offer(self, error: type[_Told], *, role: Role, buttons: Callable[[_Told], Sequence[Block]]) -> None:
+        """Register the buttons of the next step that an error names, for who has `role`."""
+
+        def made(raised: EnrollbotError) -> Sequence[Block]:
+            return buttons(raised) if isinstance(raised, error) else ()
+
+        _put(self._offers, error.__name__, Offer(role, made))
+
+    def offers_for(self, error: EnrollbotError, role: Role) -> list[Block]:
+        """Return the buttons of the next step that an error names, as far as `role` may press them."""
+        return [made for offer in self._offers.values() if offer.role <= role for made in offer.made(error)]
+
     def event(self, kind: str, *, role: Role = Role.NONE, handler: Handler) -> None:
         """Register for an event such as `app_home_opened`; who lacks `role` is passed over in silence."""
         _put(self._events, kind, Screen(role, handler))
@@ -112,13 +134,22 @@ class Router:
     def help_for(self, role: Role, topic: str | None = None) -> list[Command]:
         """Return what `role` may do, as registered; only commands of `topic` (a noun or a command) if given.
 
-        Raises `UnknownCommand` when nothing that the role may do has that name.
+        What follows a command in `topic` is its arguments. Raises `UnknownCommand` when nothing has that
+        name, `NotAllowed` when only higher roles may do it.
         """
         allowed = [command for command in self._commands.values() if command.role <= role]
         if not topic or not topic.strip():
             return allowed
-        wanted = " ".join(self._singular(word) for word in topic.lower().split())
-        found = [c for c in allowed if c.name == wanted or c.name.startswith(f"{wanted} ")]
+        typed = [self._singular(word) for word in topic.lower().split()]
+        if typed[0].strip("/") == self.slash.strip("/") and len(typed) > 1:
+            del typed[0]
+        command = self._commands.get(" ".join(typed[:2])) or self._commands.get(typed[0])
+        if command is not None:
+            if command.role > role:
+                raise NotAllowed(command.role)
+            return [command]
+        wanted = " ".join(typed)
+        found = [c for c in allowed if c.name.startswith(f"{wanted} ")]
         if not found:
             raise UnknownCommand(topic, slash=self.slash, nearest=self._nearest(wanted, allowed))
         return found

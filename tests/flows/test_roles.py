@@ -181,7 +181,7 @@ async def refused(house: House, user_id: str, command: str, *, role: str) -> Non
     who = {people.ANA: house.ana, people.BEN: house.ben, people.CLEO: house.cleo}[user_id]
     heard = await house.types(who, f"/enroll {command}")
     assert f"This needs the role {role}." in heard, command
-    assert "<@U0ANA> can grant it" in heard
+    assert "<@U0ANA> can do this, or ask who runs the bot to change ENROLLBOT_ADMINS" in heard
     assert all(message.only_for_me for message in heard.messages)
 
 

@@ -88,11 +88,12 @@ def test_a_view_can_be_said_in_a_message() -> None:
         blocks=[
             blocks.section("First this."),
             blocks.input_block(label="Name", block_id="name", element=blocks.text_input()),
+            blocks.actions(blocks.button("Upload", action_id="x.upload")),
         ],
     )
     message = Message.from_view(view)
     assert message.text == "*Add a token*\nFirst this."
-    assert [block["type"] for block in message.blocks] == ["section", "section"]
+    assert [block["type"] for block in message.blocks] == ["section", "section", "actions"]
 
 
 def test_what_must_not_be_cut_is_refused() -> None:

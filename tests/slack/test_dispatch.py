@@ -11,7 +11,7 @@ import pytest
 
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
-from bot.slack.blocks import Message, View, modal, section
+from bot.slack.blocks import Message, View, button, modal, section
 from bot.slack.call import Call, FieldErrors
 from bot.slack.commands import Option, Spec
 from bot.slack.dispatch import CHECK_WITHIN_S
@@ -83,8 +83,27 @@ async def test_a_role_too_low_is_named_with_who_can_grant_it(bot: Bot) -> None:
 
     register(bot, show, role=Role.ADMIN)
     await bot.command("token show", user="UVIEW")
-    assert bot.said == "This needs the role admin.\n<@UADMIN> can grant it."
+    assert bot.said == (
+        "This needs the role admin.\n<@UADMIN> can do this, or ask who runs the bot to change"
+        " ENROLLBOT_ADMINS or ENROLLBOT_DEFAULT_ROLE."
+    )
     assert ran == []
+
+
+async def test_the_next_step_that_an_error_names_has_its_button_for_who_may_press_it(bot: Bot) -> None:
+    class Missing(EnrollbotError):
+        pass
+
+    async def show(_call: Call) -> None:
+        raise Missing("There is none yet.", next_step="Upload one.")
+
+    register(bot, show)
+    made = button("Upload", action_id="x.upload")
+    bot.router.offer(Missing, role=Role.ADMIN, buttons=lambda _: [made])
+    await bot.command("token show")
+    assert bot.web.answers[-1]["blocks"][-1]["elements"] == [made]
+    await bot.command("token show", user="UVIEW")
+    assert [block["type"] for block in bot.web.answers[-1]["blocks"]] == ["section"]
 
 
 async def test_a_misspelt_command_is_answered_with_the_nearest(bot: Bot) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from bot.kit.actor import Role
+from bot.kit.actor import NotAllowed, Role
 from bot.slack.call import Call
 from bot.slack.commands import Spec, words
 from bot.slack.router import Router, UnknownCommand
@@ -103,8 +103,18 @@ def test_help_shows_what_the_role_may_do(router: Router) -> None:
 def test_help_on_an_unknown_word_suggests_the_nearest(router: Router) -> None:
     with pytest.raises(UnknownCommand, match="Did you mean `/enroll device`"):
         router.help_for(Role.VIEWER, "devcie")
-    with pytest.raises(UnknownCommand):
+
+
+def test_help_on_a_command_of_a_higher_role_names_the_role(router: Router) -> None:
+    with pytest.raises(NotAllowed, match="role admin"):
         router.help_for(Role.VIEWER, "token renew")
+
+
+@pytest.mark.parametrize(
+    "topic", ["token renew paris", "/enroll token renew", "enroll tokens renew --new-key"]
+)
+def test_help_on_a_command_takes_it_as_it_is_typed(router: Router, topic: str) -> None:
+    assert [command.name for command in router.help_for(Role.ADMIN, topic)] == ["token renew"]
 
 
 def test_two_handlers_of_one_name_are_refused(router: Router) -> None:
