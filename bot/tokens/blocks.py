@@ -39,6 +39,7 @@ from bot.tokens.errors import (
     RenewedExpired,
     ServerMadeAgain,
     Standing,
+    TokenAwaited,
     WrongOrganisation,
     WrongServer,
     way_out,
@@ -94,6 +95,11 @@ def next_step(token: TokenView) -> list[Block]:
         return []
     told = section(next_text(token))
     return [told, actions(*(next_button(action, token.id) for action in token.next_step.actions))]
+
+
+def upload_offer(error: TokenAwaited) -> list[Block]:
+    """Return the button of what a token without a server token needs."""
+    return [next_button(NextAction.UPLOAD, error.token_id)] if error.token_id else []
 
 
 def next_text(token: TokenView) -> str:

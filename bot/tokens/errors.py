@@ -169,8 +169,9 @@ class ChangedMeanwhile(TokenFault):
 class TokenAwaited(TokenFault):
     """There is no token yet to renew or to talk to the service with."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, token_id: str | None = None) -> None:
         self.name = name
+        self.token_id = token_id
         super().__init__(
             f"Token {name} has no server token yet.", next_step="Upload the one made in ABM first."
         )

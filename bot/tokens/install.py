@@ -114,7 +114,7 @@ class Installer:
         async with self._books.db.read() as session:
             held = await self._books.load(session, token_id, actor)
         if held.token.installed_at is None:
-            raise TokenAwaited(held.token.name)
+            raise TokenAwaited(held.token.name, held.token.id)
         # Who opens a renewal may have been in the portal first: the question comes after the opening.
         opened_at = self._books.clock.now()
         answer = await self._asking.ask(held.token)
@@ -379,7 +379,7 @@ class Installer:
 
 def _holding(token: Token) -> rules.Holding:
     if token.expires_at is None or token.server_uuid is None:
-        raise TokenAwaited(token.name)
+        raise TokenAwaited(token.name, token.id)
     return rules.Holding(
         name=token.name,
         consumer_key_digest=token.consumer_key_digest or "",

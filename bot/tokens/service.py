@@ -285,7 +285,7 @@ class TokenService:
         before = await self.get_by_id(token_id, actor=actor)
         actor.require(Role.OPERATOR, tags=before.tags)
         if not before.has_token:
-            raise TokenAwaited(before.name)
+            raise TokenAwaited(before.name, before.id)
         async with self._books.db.read() as session:
             token = await store.live_token(session, token_id)
         if token is None:

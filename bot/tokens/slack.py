@@ -24,6 +24,7 @@ from bot.tokens.errors import (
     NameWrong,
     TagsNotYours,
     TagWrong,
+    TokenAwaited,
     TypedNameDiffers,
     UrlWrong,
 )
@@ -63,6 +64,7 @@ def register(router: Router, service: TokenService, *, poster: Posts, channel: s
     router.action(blocks.GET_CERTIFICATE, role=admin, handler=screens.send_certificate)
     router.action(blocks.RENEW, role=admin, handler=screens.press_renew)
     router.action(blocks.CHECK_AGAIN, role=Role.OPERATOR, handler=screens.check_again)
+    router.offer(TokenAwaited, role=admin, buttons=blocks.upload_offer)
     router.submission(blocks.ADD, role=admin, check=screens.check_add, then=screens.add_from_modal)
     router.submission(blocks.UPLOAD, role=admin, check=screens.check_upload, then=screens.upload)
     router.submission(blocks.REMOVE, role=admin, check=screens.check_remove, then=screens.remove)

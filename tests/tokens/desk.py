@@ -25,6 +25,7 @@ class Outlet:
     sent: dict[str, bytes] = field(default_factory=dict)
     view: View | None = None
     files: dict[str, bytes] = field(default_factory=dict)
+    closes_after_check: bool = False
 
     async def respond(self, url: str, message: Message, *, replace: bool) -> bool:
         self.answers.append(message)
@@ -114,6 +115,8 @@ class Desk:
         )
         if screen.check is not None:
             self.outlet.view = await screen.check(call)
+        if self.outlet.closes_after_check:
+            self.outlet.view = None
         if screen.then is not None:
             await screen.then(call)
 

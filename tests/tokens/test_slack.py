@@ -3,7 +3,7 @@ import pytest
 from bot.kit.actor import NotAllowed, Role
 from bot.slack.call import FieldErrors
 from bot.slack.commands import UsageMismatch
-from bot.tokens.errors import FormWrong, TokenUnknown
+from bot.tokens.errors import FormWrong, TokenAwaited, TokenUnknown
 from bot.tokens.facts import TokenState
 from tests.tokens.conftest import ANA, OLE, SCHOOLS_ADMIN, Room
 from tests.tokens.desk import Desk, buttons, said, ticked, typed
@@ -197,6 +197,15 @@ async def test_a_renewal_warns_first_and_then_names_old_and_new(desk: Desk) -> N
     assert "(365 days left)" in message.text
 
 
+async def test_a_token_without_a_server_token_offers_the_upload(desk: Desk) -> None:
+    token = await desk.room.add()
+    with pytest.raises(TokenAwaited) as refused:
+        await desk.type("token renew paris")
+    (button,) = desk.router.offers_for(refused.value, Role.ADMIN)
+    assert (button["text"]["text"], button["value"]) == ("Upload server token", token.id)
+    assert desk.router.offers_for(refused.value, Role.OPERATOR) == []
+
+
 async def test_a_new_key_pair_comes_with_its_certificate(desk: Desk) -> None:
     token, _ = await desk.room.installed()
     first = await desk.room.certificate(token)
@@ -216,6 +225,14 @@ async def test_a_result_is_answered_when_the_modal_was_closed_meanwhile(desk: De
     desk.room.backend.servers[next(iter(desk.room.backend.servers))].on_call = close
     await desk.upload(content)
     assert "Token paris is active" in desk.outlet.answers[-1].text
+
+
+async def test_a_refusal_keeps_its_buttons_when_the_modal_was_closed_meanwhile(desk: Desk) -> None:
+    await desk.room.add()
+    await desk.type("token upload paris")
+    desk.outlet.closes_after_check = True
+    await desk.upload(b"%PDF-1.7")
+    assert list(buttons(desk.outlet.answers[-1])) == ["Get certificate", "Upload server token"]
 
 
 async def test_a_channel_that_refuses_leaves_the_work_done_and_says_so(desk: Desk) -> None:
