@@ -106,6 +106,11 @@ def _wire(
         settings=settings,
     )
     tokens.tell_running_work(devices.running_work)
+
+    async def present(token_id: str) -> int:
+        return (await devices.counts([token_id]))[token_id].present
+
+    tokens.tell_device_count(present)
     return Services(settings, clock, db, leases, background, audit, tokens, devices)
 
 

@@ -18,7 +18,7 @@ class FileTooLarge(EnrollbotError):
         self.limit = limit
         super().__init__(
             f"{name or 'The file'} is larger than {limit // 1024} KiB, so it is not the file asked for.",
-            next_step="Nothing was changed. Check that you chose the right file.",
+            next_step="Check that you chose the right file.",
         )
 
 

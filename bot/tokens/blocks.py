@@ -119,6 +119,10 @@ def owner(token: TokenView) -> str | None:
     return mention_group(token.owner) if token.owner.startswith("S") else mention(token.owner)
 
 
+def how_many(devices: int | None) -> str:
+    return "1 device" if devices == 1 else f"{devices or 0:,} devices"
+
+
 def days(count: int) -> str:
     return "1 day" if count == 1 else f"{count:,} days"
 
@@ -261,7 +265,7 @@ def in_use_view(error: AlreadyInUse) -> View:
 
 def uploaded_view(result: Uploaded, *, by: str) -> View:
     message = renewed(result, by=by) if result.former else installed(result, by=by)
-    return _told("Token renewed" if result.former else "Token stored", message.blocks)
+    return _told("Token renewed" if result.former else "Token active", message.blocks)
 
 
 def installed(result: Uploaded, *, by: str) -> Message:
@@ -457,8 +461,7 @@ def renewal(opened: Renewal) -> Message:
         *(escape(sentence) for sentence in opened.running),
     )
     who = bold(opened.sign_in_as) if opened.sign_in_as else "an account that manages servers"
-    sign_in = f"*Who signs in:* {who}, or another account that may manage servers"
-    where = f"{sign_in} · *Server in ABM:* {bold(token.server_name)}"
+    where = f"*Who signs in:* {who} · *Server in ABM:* {bold(token.server_name)}"
     buttons = [next_button(NextAction.UPLOAD, token.id)]
     if opened.certificate is not None or token.staged_fingerprint is not None:
         buttons.append(next_button(NextAction.GET_CERTIFICATE, token.id))
@@ -487,45 +490,67 @@ def _staged_note(opened: Renewal) -> list[Block]:
 
 def settings_changed(token: TokenView) -> Message:
     """Show the settings of a token as they are now."""
-    channel = f"<#{token.channel}>" if token.channel else "the bot's own"
-    approvals = f"<#{token.approvals_channel}>" if token.approvals_channel else "the bot's own"
+    channel = f"<#{token.channel}>" if token.channel else "the bot's channel"
+    approvals = f"<#{token.approvals_channel}>" if token.approvals_channel else "the bot's channel"
     return Message.of(
         section(
             _lines(
                 f"*Token {escape(token.name)} is set*",
-                f"MDM server URL: {code(token.mdm_url) if token.mdm_url else 'none'}",
+                f"MDM server URL: {code(token.mdm_url) if token.mdm_url else 'not set'}",
                 f"Channel: {channel} · Approvals: {approvals}",
-                f"Owner: {owner(token) or 'none'}",
+                f"Owner: {owner(token) or 'nobody'}",
                 f"Warns {', '.join(str(day) for day in token.warn_days)} days before expiry",
             )
         )
     )
 
 
-def tags(token: TokenView) -> Message:
+def tags(token: TokenView, *, slash: str) -> Message:
     """Show the scope tags of a token, and how to change them."""
-    found = ", ".join(code(tag) for tag in sorted(token.tags)) or "none"
+    command = f"{slash} token tag {token.name}"
     return Message.of(
-        section(f"*Scope tags of {escape(token.name)}:* {found}"),
-        context(f"Replace them with {code(f'token tag {token.name} a,b')}, clear them with {code('none')}."),
+        section(f"*Scope tags of {escape(token.name)}:* {_tag_list(token)}"),
+        context(f"{code(f'{command} a,b')} replaces them, {code(f'{command} none')} clears them."),
     )
+
+
+def tags_set(token: TokenView) -> Message:
+    """Say which scope tags a token has now."""
+    return Message.of(section(f"*Tags of {escape(token.name)} set:* {_tag_list(token)}"))
+
+
+def _tag_list(token: TokenView) -> str:
+    return ", ".join(code(tag) for tag in sorted(token.tags)) or "none"
 
 
 def tags_changed(token: TokenView, *, by: str) -> Message:
     """Tell the channel of changed tags: they decide who sees what."""
-    found = ", ".join(code(tag) for tag in sorted(token.tags)) or "none"
     return Message.of(
         section(
             _lines(
-                f"*Scope tags of token {escape(token.name)}* set by {mention(by)}: {found}",
+                f"*Scope tags of token {escape(token.name)}* set by {mention(by)}: {_tag_list(token)}",
                 "Its profiles and devices follow at once.",
             )
         )
     )
 
 
-def remove_modal(token: TokenView) -> View:
-    """Ask for the name to be typed, and say what removal does."""
+def remove_modal(token: TokenView, *, devices: int | None = None) -> View:
+    """Ask for the name to be typed, and say what removal does to how many devices."""
+    its_own = f"Its {how_many(devices)} are" if devices not in (None, 1) else "Its devices are"
+    its_own = "Its 1 device is" if devices == 1 else its_own
+    told = (
+        (
+            f"Its key pair and credentials are deleted at once and cannot be brought back. {its_own} marked"
+            " removed here, and so are its profiles.",
+            "Enrolled devices keep working. Apple keeps the profiles on the devices: they still get them when"
+            " they are set up again, until another server takes them over in ABM.",
+        )
+        if token.has_token
+        else (
+            "Its key pair is deleted at once: a server token made for its certificate cannot be used then.",
+        )
+    )
     return modal(
         title="Remove token",
         callback_id=REMOVE,
@@ -535,10 +560,7 @@ def remove_modal(token: TokenView) -> View:
             section(
                 _lines(
                     f"*Token {escape(token.name)}* ({escape(token.state.value)})",
-                    "Its key pair and credentials are deleted at once and cannot be brought back. Its devices"
-                    " and profiles are marked removed here.",
-                    "Enrolled devices keep working. Apple keeps the profiles on the devices: they still get"
-                    " them when they are set up again, until another server takes them over in ABM.",
+                    *told,
                 )
             ),
             input_block(
@@ -551,18 +573,22 @@ def remove_modal(token: TokenView) -> View:
     )
 
 
-def removed(token: TokenView, *, by: str) -> Message:
-    """Tell the channel of a removal."""
+def removed(token: TokenView, *, by: str, devices: int | None = None) -> Message:
+    """Tell the channel of a removal, and of how many devices."""
+    headline = f"*Token {escape(token.name)} removed* by {mention(by)}"
+    if not token.has_token:
+        return Message.of(section(_lines(headline, "It had no server token yet; its key pair is deleted.")))
+    marked = how_many(devices) if devices is not None else "its devices"
     return Message.of(
         section(
             _lines(
-                f"*Token {escape(token.name)} removed* by {mention(by)}",
-                _where(token) if token.has_token else None,
-                "Its secrets are deleted, its devices and profiles are marked removed here. Apple keeps the"
+                headline,
+                _where(token),
+                f"Its secrets are deleted, {marked} and its profiles are marked removed here. Apple keeps the"
                 " profiles on the devices.",
                 "Next: in ABM, move the devices to another server, or delete the server there."
-                if token.has_token
-                else None,
+                if devices != 0
+                else "Next: in ABM, delete the server if nothing else uses it.",
             )
         )
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from bot.backend.port import TokenFileUnusable
 from bot.kit.errors import EnrollbotError
 
 DOWNLOAD_AGAIN = "In ABM, open the server, download its token and upload that file as it is."
@@ -114,16 +115,25 @@ class WarnDaysWrong(TokenFault):
 
 
 class ChannelWrong(TokenFault):
-    def __init__(self, text: str) -> None:
+    """`is_person`: what was given is a person or a user group, whose id says nothing to a reader."""
+
+    def __init__(self, text: str, *, is_person: bool = False) -> None:
         super().__init__(
-            f"“{text}” is not a channel of this workspace.", next_step="Pick it from the list after typing #."
+            "That is a person or a user group, not a channel."
+            if is_person
+            else f"“{text}” is not a channel of this workspace.",
+            next_step="Pick it from the list after typing #.",
         )
 
 
 class OwnerWrong(TokenFault):
-    def __init__(self, text: str) -> None:
+    """`is_channel`: what was given is a channel, whose id says nothing to a reader."""
+
+    def __init__(self, text: str, *, is_channel: bool = False) -> None:
         super().__init__(
-            f"“{text}” is neither a person nor a user group.",
+            "That is a channel, neither a person nor a user group."
+            if is_channel
+            else f"“{text}” is neither a person nor a user group.",
             next_step="Pick one from the list after typing @.",
         )
 
@@ -131,8 +141,9 @@ class OwnerWrong(TokenFault):
 class NothingToSet(TokenFault):
     def __init__(self) -> None:
         super().__init__(
-            "Nothing was named to set.",
-            next_step="Give --mdm-url, --channel, --approvals, --owner or --warn.",
+            "These can be set: --mdm-url URL, --channel #channel, --approvals #channel, --owner @person or"
+            " @group, --warn 60,30,14,7,3,1.",
+            next_step="none clears one, such as --owner none.",
         )
 
 
@@ -238,6 +249,11 @@ class OtherToken:
     name: str
     need: Need
     can_open: bool = True
+
+
+class FileEmpty(TokenFileUnusable):
+    def __init__(self) -> None:
+        super().__init__("The file is empty.", next_step="Upload the file ending in .p7m as ABM gave it.")
 
 
 class AlreadyInUse(TokenFault):

@@ -28,6 +28,7 @@ from bot.tokens.errors import (
     ENDS_THE_CURRENT,
     AlreadyInUse,
     ChangedMeanwhile,
+    FileEmpty,
     FileFitsAnotherToken,
     FileUnusable,
     NotAccepted,
@@ -191,7 +192,7 @@ class Installer:
 
     async def _read_first(self, held: Held, content: bytes, actor: Actor) -> Verified:
         try:
-            contents = await self._backend.read_token_file(content, held.pairs)
+            contents = await self._read(content, held)
         except TokenFileForAnotherCertificate:
             await self._refuse_misdirected(held, content, actor)
             raise
@@ -199,7 +200,7 @@ class Installer:
 
     async def _read_renewal(self, held: Held, content: bytes, actor: Actor) -> Verified:
         try:
-            contents = await self._backend.read_token_file(content, held.pairs)
+            contents = await self._read(content, held)
         except TokenFileUnusable as error:
             if isinstance(error, TokenFileForAnotherCertificate):
                 await self._refuse_misdirected(held, content, actor)
@@ -221,6 +222,11 @@ class Installer:
         if verified is None or faults:
             raise await self._refusal(held, faults, actor, account=offered.account)
         return verified
+
+    async def _read(self, content: bytes, held: Held) -> TokenContents:
+        if not content.strip():
+            raise FileEmpty
+        return await self._backend.read_token_file(content, held.pairs)
 
     async def _verify(self, contents: TokenContents, held: Held | None) -> Verified:
         """Log in and read the account with a token that is stored nowhere. Raises `NotVerified`."""

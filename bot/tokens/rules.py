@@ -157,8 +157,10 @@ def parse_setting(setting: Setting, text: str) -> str | None:
     if setting is Setting.WARN:
         return ",".join(str(day) for day in parse_warn_days(text))
     if setting is Setting.OWNER:
-        return _id_in(_OWNER, text) or _raise(OwnerWrong(text.strip()[:60]))
-    return _id_in(_CHANNEL, text) or _raise(ChannelWrong(text.strip()[:60]))
+        wrong_owner = OwnerWrong(text.strip()[:60], is_channel=_id_in(_CHANNEL, text) is not None)
+        return _id_in(_OWNER, text) or _raise(wrong_owner)
+    wrong = ChannelWrong(text.strip()[:60], is_person=_id_in(_OWNER, text) is not None)
+    return _id_in(_CHANNEL, text) or _raise(wrong)
 
 
 def _id_in(pattern: re.Pattern[str], text: str) -> str | None:

@@ -1,7 +1,7 @@
 """Everything that can be done with tokens. Each method checks the right of whoever asks."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -44,6 +44,8 @@ from bot.tokens.models import (
     WishReason,
 )
 
+DeviceCount = Callable[[str], Awaitable[int]]
+
 
 class TokenService:
     """Adds, installs, renews, changes and removes tokens, and says how they are."""
@@ -64,6 +66,7 @@ class TokenService:
             db=db, clock=clock, keyring=keyring, audit=audit, texts=backend.texts, settings=settings
         )
         self._asking = Asking(self._books, backend)
+        self._device_count: DeviceCount | None = None
         self._installer = Installer(self._books, self._asking, backend)
         # One door for the rooms above, without a line of its own for each of these.
         self.upload = self._installer.upload
@@ -79,6 +82,14 @@ class TokenService:
     def tell_running_work(self, running: RunningWork) -> None:
         """Take the function that names, in sentences, what runs on a token; the rooms above know it."""
         self._installer.running = running
+
+    def tell_device_count(self, count: DeviceCount) -> None:
+        """Take the function that counts the present devices of a token; the rooms above know them."""
+        self._device_count = count
+
+    async def device_count(self, token_id: str) -> int | None:
+        """Return how many devices a token has, None where no room above counts them."""
+        return await self._device_count(token_id) if self._device_count else None
 
     # Looking
 

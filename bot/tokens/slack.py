@@ -55,7 +55,7 @@ class Posts(Protocol):
 
 def register(router: Router, service: TokenService, *, poster: Posts, channel: str | None) -> None:
     """Register every screen of this room. `channel` is told where a token has no channel of its own."""
-    screens = _Screens(service, poster, channel)
+    screens = _Screens(service, poster, channel, router.slash)
     _register_commands(router, screens)
     admin = Role.ADMIN
     router.action(blocks.ADD, role=admin, handler=screens.open_add)
@@ -119,8 +119,9 @@ def _register_commands(router: Router, screens: "_Screens") -> None:
 class _Screens:
     """The handlers, with what they need."""
 
-    def __init__(self, service: TokenService, poster: Posts, channel: str | None) -> None:
+    def __init__(self, service: TokenService, poster: Posts, channel: str | None, slash: str) -> None:
         self._service = service
+        self._slash = slash
         self._poster = poster
         self._channel = channel
 
@@ -263,17 +264,19 @@ class _Screens:
     async def tag(self, call: Call) -> None:
         token = await self._admins_token(call)
         if not call.args.rest:
-            await call.answer(blocks.tags(token))
+            await call.answer(blocks.tags(token, slash=self._slash))
             return
         wanted = [] if [tag.lower() for tag in call.args.rest] == ["none"] else call.args.rest
         with _once():
             view = await self._service.tag(token.id, actor=call.actor, tags=wanted, delivery=call.delivery)
-            await call.answer(blocks.tags(view))
+            await call.answer(blocks.tags_set(view))
             if view.tags != token.tags:
                 await self._tell(call, view, blocks.tags_changed(view, by=call.user_id))
 
     async def open_remove(self, call: Call) -> None:
-        await call.open_modal(blocks.remove_modal(await self._admins_token(call)))
+        token = await self._admins_token(call)
+        devices = await self._service.device_count(token.id)
+        await call.open_modal(blocks.remove_modal(token, devices=devices))
 
     async def check_remove(self, call: Call) -> View | None:
         token = await self._service.get_by_id(call.metadata, actor=call.actor)
@@ -283,13 +286,14 @@ class _Screens:
 
     async def remove(self, call: Call) -> None:
         with _once():
+            devices = await self._service.device_count(call.metadata)
             token = await self._service.remove(
                 call.metadata,
                 actor=call.actor,
                 typed_name=call.state.text("name"),
                 delivery=call.delivery,
             )
-            message = blocks.removed(token, by=call.user_id)
+            message = blocks.removed(token, by=call.user_id, devices=devices)
             await call.answer(message)
             await self._tell(call, token, message)
 

@@ -107,7 +107,8 @@ MESSAGES = {
     ),
     "not verified": blocks.refused(PARIS, NotVerified("Apple said no.", next_step="Try again.")),
     "settings": blocks.settings_changed(replace(PARIS, owner="S0MDM", channel="C0OPS")),
-    "tags": blocks.tags(replace(PARIS, tags=frozenset({"b", "a"}))),
+    "tags": blocks.tags(replace(PARIS, tags=frozenset({"b", "a"})), slash="/enroll"),
+    "tags set": blocks.tags_set(replace(PARIS, tags=frozenset({"b", "a"}))),
     "tags changed": blocks.tags_changed(PARIS, by="UANA"),
     "removed": blocks.removed(PARIS, by="UANA"),
     "checked": blocks.checked(Checked(PARIS, ACCEPTED, ())),
@@ -230,6 +231,33 @@ def test_accepted_terms_name_the_tokens_that_sync(names: tuple[str, ...], senten
 @pytest.mark.parametrize(("owner", "mention"), [("U0ANA", "<@U0ANA>"), ("S0MDM", "<!subteam^S0MDM>")])
 def test_an_owner_is_a_person_or_a_group(owner: str, mention: str) -> None:
     assert mention in said(blocks.settings_changed(replace(PARIS, owner=owner)))
+
+
+def test_what_is_not_set_is_said_in_the_words_of_the_token_card() -> None:
+    shown = said(blocks.settings_changed(PARIS))
+    assert "Channel: the bot's channel · Approvals: the bot's channel" in shown
+    assert "Owner: nobody" in shown
+    assert "MDM server URL: not set" in shown
+
+
+@pytest.mark.parametrize(
+    ("devices", "asked", "told"),
+    [
+        (812, "Its 812 devices are marked removed here", "812 devices and its profiles are marked removed"),
+        (1, "Its 1 device is marked removed here", "1 device and its profiles are marked removed"),
+        (None, "Its devices are marked removed here", "its devices and its profiles are marked removed"),
+    ],
+)
+def test_a_removal_names_the_number_of_devices(devices: int | None, asked: str, told: str) -> None:
+    assert asked in said(blocks.remove_modal(PARIS, devices=devices))
+    assert told in said(blocks.removed(PARIS, by="UANA", devices=devices))
+
+
+def test_the_removal_of_an_awaiting_token_speaks_of_no_devices() -> None:
+    awaiting = replace(PARIS, state=TokenState.AWAITING, installed_at=None)
+    for shown in (blocks.remove_modal(awaiting, devices=0), blocks.removed(awaiting, by="UANA", devices=0)):
+        assert "evices" not in said(shown)
+        assert "key pair is deleted" in said(shown)
 
 
 def test_a_changed_maker_is_not_said_to_be_as_before() -> None:

@@ -179,6 +179,8 @@ def test_a_setting_that_cannot_be_used_is_named(
     with pytest.raises(error) as refused:
         rules.parse_setting(setting, text)
     assert refused.value.next_step
+    # An id of Slack's says nothing to a reader.
+    assert "0123ABC" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from bot.kit.actor import NotAllowed, Role
 from bot.slack.call import FieldErrors
 from bot.slack.commands import UsageMismatch
-from bot.tokens.errors import FormWrong, TokenAwaited, TokenUnknown
+from bot.tokens.errors import FormWrong, NothingToSet, TokenAwaited, TokenUnknown
 from bot.tokens.facts import TokenState
 from tests.tokens.conftest import ANA, OLE, SCHOOLS_ADMIN, Room
 from tests.tokens.desk import Desk, buttons, said, ticked, typed
@@ -264,26 +264,58 @@ async def test_upload_wants_one_file(desk: Desk) -> None:
 async def test_a_token_is_removed_by_its_typed_name(desk: Desk) -> None:
     token = await desk.room.add()
     await desk.type("token remove paris")
-    assert "Enrolled devices keep working." in said(desk.outlet.view)
+    assert "Its key pair is deleted at once" in said(desk.outlet.view)
     with pytest.raises(FieldErrors):
         await desk.send({"name": typed("lyon")})
     assert (await desk.room.look(token)).name == "paris"
     await desk.send({"name": typed("paris")})
     assert await desk.room.tokens.list_tokens(actor=ANA) == []
     assert "*Token paris removed* by <@UANA>" in said(desk.channel.posts[0][1])
-    assert "Apple keeps the profiles on the devices" in said(desk.outlet.answers[-1])
+    assert "It had no server token yet" in said(desk.outlet.answers[-1])
+
+
+async def test_a_removal_asks_the_rooms_above_for_the_number_of_devices(desk: Desk) -> None:
+    token, _ = await desk.room.installed()
+
+    async def count(token_id: str) -> int:
+        return 812 if token_id == token.id else 0
+
+    desk.room.tokens.tell_device_count(count)
+    await desk.type("token remove paris")
+    assert "Its 812 devices are marked removed here" in said(desk.outlet.view)
+    await desk.send({"name": typed("paris")})
+    assert "812 devices and its profiles are marked removed" in said(desk.channel.posts[-1][1])
+
+
+async def test_an_empty_file_is_called_empty(desk: Desk) -> None:
+    await desk.room.add("lyon")
+    await desk.room.installed("paris")
+    for name in ("lyon", "paris"):
+        await desk.type(f"token upload {name}")
+        await desk.upload(b"\n")
+        assert "The file is empty." in said(desk.outlet.view)
+
+
+async def test_setting_nothing_says_what_can_be_set(desk: Desk) -> None:
+    await desk.room.add()
+    with pytest.raises(NothingToSet, match="These can be set: --mdm-url URL"):
+        await desk.type("token set paris")
 
 
 async def test_tags_are_shown_replaced_and_cleared_and_the_channel_told_of_changes(desk: Desk) -> None:
     await desk.room.add("paris", tags=("schools",))
     await desk.type("token tag paris")
     assert "`schools`" in said(desk.outlet.answers[-1])
+    assert "`/enroll token tag paris none` clears them" in said(desk.outlet.answers[-1])
     await desk.type("token tag paris fr,eu")
     assert "`eu`, `fr`" in said(desk.channel.posts[-1][1])
     await desk.type("token tag paris eu fr")
     assert len(desk.channel.posts) == 1
-    await desk.type("token tag paris none")
-    assert (await desk.room.tokens.get("paris", actor=ANA)).tags == frozenset()
+    assert "*Tags of paris set:* `eu`, `fr`" in said(desk.outlet.answers[-1])
+    for clearing in ("none", '""'):
+        await desk.type("token tag paris eu")
+        await desk.type(f"token tag paris {clearing}")
+        assert (await desk.room.tokens.get("paris", actor=ANA)).tags == frozenset()
 
 
 async def test_the_certificate_is_sent_again(desk: Desk) -> None:
