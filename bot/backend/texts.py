@@ -18,8 +18,8 @@ _MAX_STEPS = 15
 _MAX_CHARACTERS = 2500  # of one list: a message's section holds 3,000, names are filled in
 
 _SIGN_IN = (
-    "Sign in to ABM as {apple_id}; another account that may manage device management services works too."
-    " When the person whose account made the token leaves or changes the password, the token ends."
+    "Sign in to ABM; another account that may manage device management services works too. When the person"
+    " whose account made the token leaves or changes the password, the token ends."
 )
 _OPEN_SERVER = (
     "Open the MDM server *{server}* of {org}; do not make a new one. With several organisations, check"
@@ -34,9 +34,9 @@ APPLE_TEXTS = BackendTexts(
     service="Apple",
     portal="ABM",
     add_steps=(
-        "Make a *new* server in ABM: your name, *Preferences*, the MDM servers (newer screens say device"
-        " management services), *Add*. Leave the servers that are in use alone: generating a token on the"
-        " server of the MDM in use ends that one's token.",
+        "Make a *new* server for it in ABM (your name, *Preferences*, the MDM servers, which newer screens"
+        " call device management services, *Add*), or open the one just made for it; never the server of the"
+        " MDM in use: generating a token there ends that one's token.",
         "Name it *{name}*. In ABM the name is only a label, not an address; it must be unique there and"
         " cannot be _Unassigned_ or _Reassigned_.",
         "Upload the certificate `{name}.pem` to the new server and save. Leave releasing devices off.",

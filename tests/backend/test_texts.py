@@ -14,6 +14,7 @@ def written(folder: Path, text: str) -> Path:
 def test_adding_begins_with_a_new_server_and_ends_with_the_upload() -> None:
     steps = load_texts(None).add_steps
     assert "*new* server" in steps[0]
+    assert "or open the one just made for it; never the server of the MDM in use" in steps[0]
     assert "ends that one's token" in steps[0]
     assert ".pem" in steps[2]
     assert "*Upload server token*" in steps[-1]
@@ -21,6 +22,7 @@ def test_adding_begins_with_a_new_server_and_ends_with_the_upload() -> None:
 
 def test_renewing_warns_that_generating_ends_the_current_token() -> None:
     assert "ends the current one of *{server}* at once" in APPLE_TEXTS.renew_warning
+    assert not any("{apple_id}" in step for step in APPLE_TEXTS.renew_steps)  # named above the steps
     assert "do not make a new one" in APPLE_TEXTS.renew_steps[1]
     assert "new certificate" in APPLE_TEXTS.renew_new_key_steps[2]
 
