@@ -72,10 +72,18 @@ async def test_only_the_newest_is_shown(bot: Bot, gated: GatedClock) -> None:
     assert texts(bot) == ["chat.postMessage page 49"]
 
 
+async def test_what_somebody_has_to_mend_first_is_tried_once(bot: Bot, clock: FakeClock) -> None:
+    bot.web.fail("chat.postMessage", *[Fault(error="not_in_channel")] * 9)
+    progress = Progress(bot.slack.poster, "C1", clock)
+    assert await progress.finish(Message("done")) is None
+    assert progress.is_refused
+    assert len(bot.web.called("chat.postMessage")) == 1
+
+
 async def test_errors_of_slack_do_not_fail_the_work_and_the_last_update_is_certain(
     bot: Bot, clock: FakeClock
 ) -> None:
-    bot.web.fail("chat.postMessage", *[Fault(error="channel_not_found")] * 4)
+    bot.web.fail("chat.postMessage", *[Fault(error="internal_error")] * 4)
     progress = Progress(bot.slack.poster, "C1", clock)
     progress.show(Message("page 1"))
     await until_shown(bot, 1)
