@@ -66,7 +66,8 @@ class Asking:
             service=self._books.texts.service,
             portal=self._books.texts.portal,
             is_certain=asked is not None and asked.answer is Asked.NOT_FOUND and not asked.not_asked,
-            has_tokens=bool(usable),
+            is_limited=not actor.rights.is_unlimited,
+            has_tokens=bool(usable) or not actor.rights.is_unlimited,
             unusable=[view.name for view in usable if not view.state.can_sync],
         )
 
@@ -110,16 +111,32 @@ class Asking:
         tasks = {view.id: asyncio.create_task(self._details(view.id, serials)) for view in asked}
         if tasks:
             await asyncio.wait(tasks.values(), timeout=ASK_WITHIN_S)
-        answers = {view.id: await _finished(tasks[view.id]) for view in asked}
+        answers = {view.id: await _finished(tasks[view.id], view.name) for view in asked}
         silent = tuple(view.name for view in visible if answers.get(view.id) is None)
         found: dict[str, AskedDevice] = {}
         for view in asked:
             for serial, device in (answers[view.id] or {}).items():
                 if device is not None and serial not in found:
-                    added = await self._add_found(view, device)
-                    found[serial] = AskedDevice(serial, Asked.FOUND, view.name, view.server_name, added)
+                    found[serial] = await self._found(view, device)
         otherwise = Asked.UNCLEAR if silent else Asked.NOT_FOUND
-        return [found.get(serial) or AskedDevice(serial, otherwise, not_asked=silent) for serial in serials]
+        is_limited = not actor.rights.is_unlimited
+        return [
+            found.get(serial) or AskedDevice(serial, otherwise, not_asked=silent, is_limited=is_limited)
+            for serial in serials
+        ]
+
+    async def _found(self, token: TokenView, device: DeviceFacts) -> AskedDevice:
+        added = await self._add_found(token, device)
+        async with self._books.db.read() as session:
+            is_syncing = await store.open_sync(session, token.id) is not None
+        return AskedDevice(
+            device.serial,
+            Asked.FOUND,
+            token.name,
+            token.server_name,
+            added,
+            is_coming=is_syncing and not added,
+        )
 
     async def _details(
         self, token_id: str, serials: Sequence[str]
@@ -157,9 +174,13 @@ class Asking:
 
 async def _finished(
     task: asyncio.Task[Details | None],
+    token: str,
 ) -> Details | None:
-    """Return what a task found, None when it was too slow."""
+    """Return what a task found, None when it was too slow or failed, which the log tells."""
     if not task.done():
         task.cancel()
     found = (await asyncio.gather(task, return_exceptions=True))[0]
-    return None if isinstance(found, BaseException) else found
+    if isinstance(found, BaseException):
+        log.warning("no answer about devices", token=token, error=type(found).__name__, exc_info=found)
+        return None
+    return found

@@ -245,9 +245,12 @@ def _asked(asked: AskedDevice | None, texts: BackendTexts) -> list[Block]:
 def asked_line(asked: AskedDevice, texts: BackendTexts) -> str:
     """Say what the service answered about a serial that is not known here."""
     if asked.answer is Asked.FOUND:
-        end = "added" if asked.added else "it comes with the sync that is running"
+        coming = "the sync that is running" if asked.is_coming else "the next sync"
+        end = "added" if asked.added else f"it comes with {coming}"
         where = f"{code(asked.serial)} is on server {escape(asked.server_name or '')}"
         return f"{escape(texts.service)} says {where}: {end}."
+    if asked.answer is Asked.NOT_FOUND and asked.is_limited:
+        return f"{code(asked.serial)}: it is not on a token that you may see."
     if asked.answer is Asked.NOT_FOUND:
         return f"{code(asked.serial)}: no token here has it; assign it in {escape(texts.portal)}."
     silent = ", ".join(escape(name) for name in asked.not_asked)

@@ -129,8 +129,9 @@ class Asked(StrEnum):
 class AskedDevice:
     """An answer about one unknown serial.
 
-    `added` says that the device was stored with this answer. `not_asked` names the tokens that could
-    not be asked, so that "not found" is not taken for more than it is.
+    `added` says that the device was stored with this answer, `is_coming` that a sync runs which brings
+    it. `not_asked` names the tokens that could not be asked, and `is_limited` says that there may be
+    tokens which the person may not see, so that "not found" is not taken for more than it is.
     """
 
     serial: str
@@ -139,6 +140,8 @@ class AskedDevice:
     server_name: str | None = None
     added: bool = False
     not_asked: tuple[str, ...] = ()
+    is_coming: bool = False
+    is_limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,15 +256,25 @@ def verdict(
 
 
 def unknown_verdict(
-    *, service: str, portal: str, is_certain: bool, has_tokens: bool = True, unusable: Sequence[str] = ()
+    *,
+    service: str,
+    portal: str,
+    is_certain: bool,
+    is_limited: bool = False,
+    has_tokens: bool = True,
+    unusable: Sequence[str] = (),
 ) -> Verdict:
     """Return the verdict on a serial that is known neither here nor, as far as asked, at the service.
 
-    `unusable` names the tokens that the service could not be asked with.
+    `unusable` names the tokens that the service could not be asked with. `is_limited`: the person may not
+    see every token, and what the others have is neither told nor denied.
     """
     if not has_tokens:
         text = f"Not known: there is no token here yet with which {service} could be asked."
         return Verdict(is_ready=False, first=text, next_step="An admin of this bot adds one with token add.")
+    if is_certain and is_limited:
+        text = "Not known: it is not on a token that you may see."
+        return Verdict(is_ready=False, first=text, next_step="Ask an admin who may see every token.")
     if is_certain:
         text = "Not known: no token here has it."
         return Verdict(

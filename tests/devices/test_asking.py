@@ -3,8 +3,10 @@
 import pytest
 
 from bot.backend.port import CursorUnusable
+from bot.devices.blocks import asked_line
 from bot.devices.facts import Asked
 from bot.devices.models import SyncState
+from bot.kit.actor import Actor, Grant, Rights, Role
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
 from tests.fakes.backend import FakeServer, device
@@ -66,3 +68,38 @@ async def test_a_device_asked_for_while_a_full_list_is_read_is_answered_and_not_
     await rooms.sync("paris")
     assert answers == [(Asked.FOUND, False)]
     assert await present(rooms) == ["A"]
+
+
+async def test_who_may_not_see_every_token_is_told_no_more_than_what_they_may_see(
+    rooms: Rooms, paris: FakeServer
+) -> None:
+    await rooms.add_token("lyon", tags=("south",))
+    await rooms.run_all()
+    limited = Actor("ULIMITED", rights=Rights((Grant(Role.VIEWER, frozenset({"south"})),)))
+    for serial in ("A", "NOWHERE"):
+        answer = await rooms.devices.show(serial, actor=limited)
+        assert answer.verdict.first == "Not known: it is not on a token that you may see."
+        assert answer.asked is not None
+        assert "not on a token that you may see" in asked_line(answer.asked, rooms.devices.texts)
+    assert "no token here has it" in (await rooms.devices.show("NOWHERE", actor=VIEWER)).verdict.first
+
+
+async def test_what_cannot_be_stored_comes_with_a_running_sync_only_where_one_runs(
+    rooms: Rooms, paris: FakeServer
+) -> None:
+    lyon, _ = await rooms.add_token("lyon")
+    lyon.put(device("B"))
+    [waiting] = await rooms.devices.ask(["B"], actor=VIEWER)
+    assert asked_line(waiting, rooms.devices.texts).endswith("it comes with the next sync.")
+    await rooms.devices.take_wishes()
+    [coming] = await rooms.devices.ask(["B"], actor=VIEWER)
+    assert asked_line(coming, rooms.devices.texts).endswith("it comes with the sync that is running.")
+
+
+async def test_a_fault_while_asking_is_an_answer_that_is_missing_and_a_line_in_the_log(
+    rooms: Rooms, paris: FakeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paris.refuse("details", ZeroDivisionError())
+    [answer] = await rooms.devices.ask(["B"], actor=VIEWER)
+    assert (answer.answer, answer.not_asked) == (Asked.UNCLEAR, ("paris",))
+    assert "ZeroDivisionError" in capsys.readouterr().out
