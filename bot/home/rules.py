@@ -74,6 +74,8 @@ def _trouble(row: TokenRow) -> str | None:
         TokenState.TERMS: f"{token.org_name or token.name} has new terms to accept.",
         TokenState.EXPIRING: f"Token {token.name} expires in {days(left)}.",
     }
+    if token.in_doubt:
+        return f"Token {token.name} was refused once; it is asked about again within 5 minutes."
     if token.state in sentences:
         return sentences[token.state]
     if row.is_failing:
@@ -83,4 +85,5 @@ def _trouble(row: TokenRow) -> str | None:
 
 def _urgency(row: TokenRow) -> tuple[int, bool, int, str]:
     left = row.token.days_left if row.token.days_left is not None else 10_000
-    return _WORST_FIRST.index(row.token.state), not row.is_failing, left, row.token.name.lower()
+    state = TokenState.TERMS if row.token.in_doubt else row.token.state
+    return _WORST_FIRST.index(state), not row.is_failing, left, row.token.name.lower()

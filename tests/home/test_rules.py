@@ -5,7 +5,7 @@ import pytest
 from bot.devices.facts import DeviceCounts, TokenSyncFacts
 from bot.home.rules import TokenRow, headline, worst_first
 from bot.tokens.facts import TokenState, TokenView
-from tests.builders import awaiting_token, token_view
+from tests.builders import NOW, awaiting_token, token_view
 
 
 def row(token: TokenView, *, devices: int = 10, failures: int = 0) -> TokenRow:
@@ -25,6 +25,13 @@ def test_a_token_that_awaits_its_file_is_no_trouble_but_named() -> None:
     assert headline([row(token_view()), row(awaiting_token(), devices=0)]) == (
         "All is well: 1 token works, 1 awaiting a server token. 10 devices."
     )
+
+
+def test_a_token_refused_once_is_not_called_well_and_comes_before_one_that_expires() -> None:
+    doubted = row(token_view("paris", refused_first_at=NOW))
+    expiring = row(token_view("lyon", state=TokenState.EXPIRING, days_left=3))
+    assert worst_first([expiring, doubted]) == [doubted, expiring]
+    assert headline([doubted]) == "Token paris was refused once; it is asked about again within 5 minutes."
 
 
 @pytest.mark.parametrize(
