@@ -155,7 +155,6 @@ class WishReason(StrEnum):
     RENEWAL = "renewal"
     TERMS_ACCEPTED = "terms accepted"
     ASKED = "asked"
-    CHECK = "check again"
     REMOVED = "token removed"
 
 

@@ -14,7 +14,7 @@ async def test_settings_are_shown_as_they_are_now(paris: House) -> None:
         assert fact in heard
     assert ("U0ANA", "token.set", "paris") in await paris.acts()
     heard = await paris.types(paris.ana, "/enroll token set paris --owner none")
-    assert "Owner: none" in heard
+    assert "Owner: nobody" in heard
 
 
 async def test_nothing_is_set_unless_everything_can_be(paris: House) -> None:
