@@ -73,7 +73,7 @@ class Syncs:
     ) -> SyncStarted:
         running = await store.open_sync(session, token.id)
         if running is not None:
-            goes_on = await self._goes_on_now(session, running)
+            goes_on = await self._go_on(session, running, token, actor, full=full)
             return SyncStarted(await self._reports.view(session, running, token), is_new=goes_on)
         kind = await self._checked_kind(session, token, full=full, exempt=exempt)
         sync = self._new_sync(token.id, kind, reason=WishReason.ASKED.value, asked_by=actor)
@@ -102,6 +102,18 @@ class Syncs:
     async def syncable_by_id(self, token_id: str, *, actor: Actor) -> TokenView:
         """Return a token that the actor may sync. Raises `NotAllowed`, `TokenGone`, `TokenAwaited`."""
         return _checked(await self._books.tokens.get_by_id(token_id, actor=actor), actor)
+
+    async def _go_on(
+        self, session: AsyncSession, sync: Sync, token: TokenView, actor: Actor, *, full: bool
+    ) -> bool:
+        """Let a stopped sync go on because a person asks, as a full one where they ask for that."""
+        if full and sync.state == SyncState.STOPPED.value and sync.kind != SyncKind.FULL.value:
+            sync.kind = (await self._checked_kind(session, token, full=True, exempt=True)).value
+            await store.change_sync(session, sync.id, {"kind": sync.kind})
+        goes_on = await self._goes_on_now(session, sync)
+        if goes_on:
+            await self._record(session, actor, "sync.resumed", sync, token)
+        return goes_on
 
     async def _goes_on_now(self, session: AsyncSession, sync: Sync) -> bool:
         """Let a stopped sync go on at once; False for one that runs."""
@@ -158,10 +170,15 @@ class Syncs:
         return None
 
     async def _record_start(self, session: AsyncSession, actor: Actor, sync: Sync, token: TokenView) -> None:
+        await self._record(session, actor, "sync.started", sync, token)
+
+    async def _record(
+        self, session: AsyncSession, actor: Actor, action: str, sync: Sync, token: TokenView
+    ) -> None:
         await self._books.audit.record(
             session,
             actor=actor,
-            action="sync.started",
+            action=action,
             subject_kind="token",
             subject_id=token.id,
             subject_name=token.name,
@@ -287,5 +304,5 @@ def _weight(wish: WaitingSync) -> tuple[bool, bool, datetime]:
 def _checked(token: TokenView, actor: Actor) -> TokenView:
     actor.require(Role.OPERATOR, tags=token.tags)
     if not token.has_token:
-        raise TokenAwaited(token.name)
+        raise TokenAwaited(token.name, token.id)
     return token

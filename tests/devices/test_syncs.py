@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
+from bot.devices.errors import FullSyncTooSoon
 from bot.devices.models import ChangeKind, DeviceState, Sync, SyncKind, SyncState
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
@@ -150,3 +151,30 @@ async def test_a_device_that_returns_on_another_token_was_added_on_the_first(roo
     returned, *_, added = answer.view.history
     assert returned.changes["token"] == ("paris", "lyon")
     assert (added.kind, added.token_name) == (ChangeKind.ADDED, "paris")
+
+
+async def test_a_paused_sync_that_a_person_lets_go_on_is_in_the_audit_and_is_full_where_they_say_so(
+    rooms: Rooms,
+) -> None:
+    server, _ = await rooms.add_token("paris")
+    server.put(device("A"))
+    await rooms.run_all()
+    rooms.clock.move(timedelta(days=7, hours=1))
+    await rooms.devices.start_sync("paris", actor=OPERATOR)
+    await pause(rooms)
+    answer = await rooms.devices.start_sync("paris", actor=OPERATOR, full=True)
+    assert (answer.is_new, answer.sync.kind) == (True, SyncKind.FULL)
+    assert await acts(rooms, "sync.resumed") == 1
+    [sync] = await rooms.run_all()
+    assert (sync.kind, sync.pages, server.calls[-1]) == (SyncKind.FULL, 1, "full_page")
+
+
+async def test_a_paused_sync_is_not_made_full_before_its_time(rooms: Rooms) -> None:
+    await rooms.add_token("paris")
+    await rooms.run_all()
+    rooms.clock.move(timedelta(days=1))
+    await rooms.devices.start_sync("paris", actor=OPERATOR)
+    await pause(rooms)
+    with pytest.raises(FullSyncTooSoon):
+        await rooms.devices.start_sync("paris", actor=OPERATOR, full=True)
+    assert await rooms.devices.due_syncs() == []
