@@ -49,9 +49,7 @@ class Rooms:
             db=db, clock=clock, keyring=keyring, audit=audit, backend=service, settings=used
         )
         leases = Leases(db, clock)
-        devices = DeviceService(
-            db=db, clock=clock, leases=leases, audit=audit, tokens=tokens, settings=used
-        )
+        devices = DeviceService(db=db, clock=clock, leases=leases, audit=audit, tokens=tokens, settings=used)
         return cls(db, clock, service, audit, tokens, devices, leases)
 
     async def add_token(self, name: str, *, tags: tuple[str, ...] = ()) -> tuple[FakeServer, TokenView]:
