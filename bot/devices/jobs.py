@@ -37,7 +37,7 @@ def register(
         channel=settings.channel,
         admins=tuple(settings.admins),
     )
-    service.tell_work(runner.launch)
+    service.tell_work(runner.launch, runner.look_now)
     jobs.every("devices.syncs", LOOK_EVERY, runner.look)
     jobs.every("devices.schedule", SCHEDULE_EVERY, runner.schedule)
 
@@ -71,6 +71,11 @@ class SyncRunner:
         if self._teller is None or self._teller.done():
             # Slack may take its time, or be down: no sync waits for that.
             self._teller = self._background.start(self._tell_untold(), name="tell syncs")
+
+    def look_now(self) -> None:
+        """Look in the background: somebody waits for what a wish brings."""
+        if not self._background.stopping.is_set():
+            self._background.start(self.look(self._service.clock.now()), name="look for syncs")
 
     async def schedule(self, _slot: datetime) -> None:
         """Put automatic syncs that are due on the work list."""

@@ -71,9 +71,11 @@ class DeviceService:
     def texts(self) -> BackendTexts:
         return self._books.texts
 
-    def tell_work(self, launch: Callable[[str], None]) -> None:
-        """Take the function that begins a sync at once, without waiting for the job to look."""
+    def tell_work(self, launch: Callable[[str], None], look: Callable[[], None] | None = None) -> None:
+        """Take what begins a sync at once, and what looks for wishes at once, without waiting for the job."""
         self._syncs.launch = launch
+        if look is not None:
+            self._books.tokens.tell_wishes(look)
 
     async def counts(self, token_ids: Sequence[str]) -> dict[str, DeviceCounts]:
         """Return how many devices each token has. The caller has checked the right to see them."""

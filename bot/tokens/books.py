@@ -1,7 +1,7 @@
 """What every act on tokens shares: loading, showing, sealing, claiming and recording."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,6 +78,13 @@ class Books:
         self._audit = audit
         self._settings = settings
         self.slash = settings.command
+        #: Called once a wish is committed, by the room that takes wishes.
+        self.look: Callable[[], None] | None = None
+
+    def look_now(self) -> None:
+        """Have a wish that was just committed taken at once; without this the next look takes it."""
+        if self.look is not None:
+            self.look()
 
     async def load(
         self, session: AsyncSession, token_id: str, actor: Actor, *, open_keys: bool = True

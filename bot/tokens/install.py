@@ -319,6 +319,7 @@ class Installer:
             )
             await self._record_install(session, held, verified, actor, promoted=promoted)
             view = (await self._books.views(session, [await fresh(session, token.id)]))[0]
+        self._books.look_now()
         former = Former(token.expires_at, token.made_by, promoted) if token.expires_at and not first else None
         remarks = rules.remarks_on_maker(
             view.made_by, expected=token.expected_apple_id, former=token.made_by if former else None

@@ -83,6 +83,10 @@ class TokenService:
         """Take the function that names, in sentences, what runs on a token; the rooms above know it."""
         self._installer.running = running
 
+    def tell_wishes(self, look: Callable[[], None]) -> None:
+        """Take the function that has wishes looked for at once, after an upload or a removal."""
+        self._books.look = look
+
     def tell_device_count(self, count: DeviceCount) -> None:
         """Take the function that counts the present devices of a token; the rooms above know them."""
         self._device_count = count
@@ -287,6 +291,7 @@ class TokenService:
             )
             detail = {"server_uuid": view.server_uuid, "expires_at": iso(view.expires_at)}
             await self._books.record(session, actor, "token.removed", held.token, held.tags, detail)
+        self._books.look_now()
         return view
 
     # What the rooms above need

@@ -14,7 +14,7 @@ from bot.backend.port import (
     UnreadableDevice,
 )
 from bot.devices import jobs
-from bot.devices.models import SyncState
+from bot.devices.models import DeviceState, SyncState
 from bot.kit.background import Background
 from bot.tokens.rules import Setting
 from tests.devices.conftest import CHANNEL, Desk, GatedClock, buttons
@@ -438,3 +438,23 @@ def replica(desk: Desk) -> tuple[jobs.SyncRunner, Background]:
         desk.rooms.devices, poster=desk.bot.slack.poster, background=background, channel=CHANNEL
     )
     return runner, background
+
+
+# At once
+
+
+async def test_a_removed_tokens_devices_are_removed_before_the_job_looks(
+    desk: Desk, paris: FakeServer
+) -> None:
+    token = await desk.rooms.tokens.get("paris", actor=ADMIN)
+    await desk.rooms.tokens.remove(token.id, actor=ADMIN, typed_name="paris")
+    await desk.background.idle()
+    answer = await desk.rooms.devices.show("S000", actor=ADMIN)
+    assert answer.view is not None
+    assert answer.view.row.state is DeviceState.REMOVED
+
+
+async def test_an_uploaded_tokens_first_sync_runs_before_the_job_looks(desk: Desk) -> None:
+    await desk.rooms.add_token("paris")
+    await desk.background.idle()
+    assert (await desk.synced()).is_first
