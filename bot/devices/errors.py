@@ -79,9 +79,8 @@ class UnknownKey(QueryWrong):
 
 class ValueWrong(QueryWrong):
     def __init__(self, key: str, value: str, *, known: Sequence[str]) -> None:
-        super().__init__(
-            f"“{value[:60]}” is not a value for {key}.", next_step=f"Use one of: {', '.join(known)}."
-        )
+        step = f"Use one of: {', '.join(known)}." if known else f"No device here has a {key} yet."
+        super().__init__(f"“{value[:60]}” is not a value for {key}.", next_step=step)
 
 
 class TooManySerials(DeviceFault):

@@ -150,9 +150,9 @@ def _refuse_unknown_values(
 
 
 def _some(values: Mapping[str, str]) -> list[str]:
-    return sorted(values.values())[:20] or ["none yet"]
+    return sorted(values.values())[:20]
 
 
 def _unknown_token(name: str, known: Iterable[str]) -> ValueWrong:
     guess = process.extractOne(name, sorted(known), scorer=fuzz.ratio, score_cutoff=55)
-    return ValueWrong("token", name, known=[guess[0]] if guess else sorted(known)[:10] or ["none yet"])
+    return ValueWrong("token", name, known=[guess[0]] if guess else sorted(known)[:10])

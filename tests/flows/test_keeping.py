@@ -44,7 +44,7 @@ async def test_tags_are_replaced_shown_and_cleared_and_the_channel_is_told(paris
     assert "25 devices" in await paris.types(paris.ben, "/enroll device list tag:schools")
     heard = await paris.types(paris.ana, "/enroll token tag paris none")
     assert "none" in heard
-    assert "No device" in await paris.types(paris.ben, "/enroll device list tag:schools")
+    assert "No device here has a tag yet" in await paris.types(paris.ben, "/enroll device list tag:schools")
     assert [act[1] for act in await paris.acts()].count("token.tagged") == 2
 
 
@@ -56,7 +56,7 @@ async def test_the_list_shows_state_days_devices_and_last_sync(paris: House) -> 
     assert "25 devices" in heard
     assert "last sync" in heard
     assert "*lyon* · awaiting token" in heard
-    assert heard.buttons == ["Show", "Show"]
+    assert heard.buttons == ["Show", "Show", "Export CSV"]
     assert "awaiting token" in await paris.presses(paris.cleo, "Show")
 
 

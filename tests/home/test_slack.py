@@ -131,7 +131,7 @@ async def test_help_on_a_command_shows_its_options(bot: Bot) -> None:
 
 async def test_help_on_what_is_not_allowed_does_not_describe_it(bot: Bot) -> None:
     await bot.command("help sync", user="UVIEW")
-    assert "is not a command" in bot.said
+    assert "This needs the role operator." in bot.said
     assert "--full" not in bot.said
 
 

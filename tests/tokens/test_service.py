@@ -838,7 +838,7 @@ async def test_a_question_without_an_answer_ends_and_the_others_are_asked(room: 
     next(iter(room.backend.servers.values())).on_call = hang
     paris, _ = await room.installed("paris")
     room.clock.move(timedelta(hours=1))
-    assert await room.tokens.ask_due(within_s=0.05) == 2
+    assert await room.tokens.ask_due(within_s=1.0) == 2
     assert (await room.look(paris)).last_ok_at == room.clock.now()
 
 
