@@ -22,7 +22,7 @@ FULL_SYNC_AGE = timedelta(days=8)
 LONGEST_RUN = timedelta(minutes=15)
 GOES_ON_AFTER = timedelta(minutes=15)
 RETRIES = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4))
-TELL_AGAIN = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
+TELL_AGAIN = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
 PAGE_SIZE = 1000
 #: The reason of a sync that nobody asked for.
 AUTOMATIC = "automatic"

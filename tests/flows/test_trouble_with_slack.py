@@ -43,7 +43,7 @@ async def test_a_result_that_slack_refuses_is_told_when_it_takes_posts_again(par
         assert f"{present} devices now" not in paris.posts()
         paris.slack.faults.reset()
         for _ in range(2):
-            await paris.settle()
+            await paris.waits(timedelta(seconds=30))
             assert paris.posts().count(f"{present} devices now") == 2, word  # once, in text and blocks
 
 
@@ -61,7 +61,7 @@ async def test_slack_down_for_an_hour_loses_no_result(paris: House) -> None:
     await paris.waits(timedelta(hours=25))
     await paris.waits(timedelta(hours=1))
     paris.slack.faults.reset()
-    await paris.settle()
+    await paris.waits(timedelta(minutes=10))
     assert paris.posts().count("27 devices now") == 2
 
 
