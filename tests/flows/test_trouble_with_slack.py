@@ -92,6 +92,5 @@ async def test_a_modal_that_was_closed_meanwhile_says_its_outcome_in_a_message(p
     file = paris.new_token_file()
     await paris.ana.uploads("Server token (.p7m)", "t.p7m", file, submit=True)
     await paris.ana.closes()
-    await paris.quiet()
     assert "Token paris renewed" in (await paris.ana.sees("Token paris renewed")).text
     paris.gate.open()
