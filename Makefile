@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
+# Tests wait for databases and sockets now and then: one worker more than there are cores.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 DEVICES ?= 3000
 PORT ?= 3000
 
@@ -17,7 +19,7 @@ run: $(VENV)/.runtime ## start the sandbox: the bot between stand-ins for Slack 
 	@$(PY) -m bot.sandbox --port $(PORT) --devices $(DEVICES) $(if $(FRESH),--fresh)
 
 test: $(VENV)/.dev ## run every test
-	@$(PY) -m pytest -n auto --dist loadfile
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile
 
 check: lint types imports ui-check test ## what has to hold before anything lands
 
