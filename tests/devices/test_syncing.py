@@ -63,7 +63,7 @@ async def history(rooms: Rooms) -> Counter[str]:
         return Counter((await session.scalars(sa.select(DeviceChange.kind))).all())  # type: ignore[call-overload]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(3))
 async def test_after_every_sync_the_devices_are_those_of_the_service(
     database: Database, clock: FakeClock, keyring: Keyring, seed: int
 ) -> None:
@@ -74,7 +74,7 @@ async def test_after_every_sync_the_devices_are_those_of_the_service(
     world = World(server, seed)
     world.change(silently=False)
     await rooms.run_all()
-    for turn in range(5):
+    for turn in range(8):
         before, earlier = await stored(rooms), await history(rooms)
         is_full = turn % 2 == seed % 2
         world.change(silently=is_full)
