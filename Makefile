@@ -44,8 +44,8 @@ revision: $(VENV)/.dev ## write a migration from the models (m="what changes")
 	@$(PY) -m bot db revision "$(m)"
 
 lock: $(VENV)/.dev ## pin every dependency anew, with hashes
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --extra dev pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-strip-extras --upgrade --extra dev pyproject.toml -o requirements-dev.lock
 
 ui: ## build the sandbox's page (needs Node 20)
 	@command -v npm >/dev/null || { echo "make ui needs Node.js 20 or later with npm." >&2; exit 1; }
@@ -66,10 +66,10 @@ $(VENV)/pyvenv.cfg:
 
 $(VENV)/.runtime: $(VENV)/pyvenv.cfg requirements.lock
 	@echo "Installing what enrollbot needs into $(VENV) (once, about a minute)."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || { echo "Installing failed: this needs a package index that pip can reach." >&2; exit 1; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock || { echo "Installing failed: see above what pip said; it needs a package index that it can reach." >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/pyvenv.cfg requirements-dev.lock
 	@echo "Installing what enrollbot's tests and checks need into $(VENV) (once, about a minute)."
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock || { echo "Installing failed: this needs a package index that pip can reach." >&2; exit 1; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock || { echo "Installing failed: see above what pip said; it needs a package index that it can reach." >&2; exit 1; }
 	@touch $(VENV)/.runtime $@

@@ -3,9 +3,12 @@
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from bot import __version__
 
@@ -48,3 +51,25 @@ def test_every_file_that_pins_dependencies_pins_them_with_hashes_and_names_no_in
         assert all("==" in pin and pin.endswith("\\") for pin in pins)
         assert "--index-url" not in text
         assert "://" not in text
+
+
+def test_a_lock_names_every_extra_that_a_locked_package_asks_for() -> None:
+    """Where a lock pins `name` alone, older pips look for a newer `name[extra]`, and then refuse it."""
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        pins = [
+            Requirement(line.rstrip("\\")) for line in (ROOT / name).read_text().splitlines() if "==" in line
+        ]
+        locked = {canonicalize_name(pin.name): pin.extras for pin in pins}
+        for package in locked:
+            for asked in _asked_by(package):
+                assert asked.extras <= locked[canonicalize_name(asked.name)], (
+                    f"{package} asks for {asked} in {name}"
+                )
+
+
+def _asked_by(package: str) -> list[Requirement]:
+    try:
+        needs = [Requirement(text) for text in metadata.requires(package) or []]
+    except metadata.PackageNotFoundError:  # for another platform
+        return []
+    return [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
