@@ -4,6 +4,7 @@ import base64
 import binascii
 import contextlib
 import io
+import json
 import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -67,7 +68,7 @@ def _ways(value: bytes) -> Iterator[bytes]:
     yield value
     written = repr(value)[2:-1]
     yield written.encode()
-    yield written.replace("\\", "\\\\").encode()  # a repr inside JSON
+    yield json.dumps(written)[1:-1].encode()  # a repr inside JSON
     yield binascii.hexlify(value)
     for shift in range(3):
         # Inside a longer text in base64: the characters that come from the value alone.
@@ -138,6 +139,7 @@ async def begin_life(folder: Path, clock: FakeClock) -> AsyncIterator[Life]:
             settings, secrets = house.settings, Secrets()
             secrets.plant("bot token", house.slack.bot_token)
             secrets.plant("signing secret", house.slack.signing_secret)
+            secrets.plant("characters that are written with others", b"\"quoted\" 'twice' \\ <&> \x00\xff \xc3\xa9")
             for number, key in enumerate(settings.each_encryption_key):
                 secrets.plant(f"encryption key {number}", base64.urlsafe_b64decode(key.get_secret_value()))
             yield Life(house, secrets, lines, folder)
