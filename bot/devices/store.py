@@ -37,6 +37,8 @@ from bot.kit.leases import Lease, LeaseLost
 #: Any number, the same on every replica: writers of devices on PostgreSQL take turns, as on SQLite, so
 #: that two tokens that report one device cannot cross.
 _DEVICES_LOCK = 7_204_311_885
+#: The first half of a key; the second tells tokens apart.
+_SYNCS_LOCK = 7_204_311
 CHUNK_BITS = 4096 * 8
 _COLUMNS = (
     "serial",
@@ -507,6 +509,17 @@ async def devices_of_kind(
 
 
 # Syncs
+
+
+async def lock_syncs(session: AsyncSession, token_id: str) -> None:
+    """Let one transaction at a time decide on a token's next sync: what it reads then is what holds.
+
+    On SQLite every writing transaction is alone anyway.
+    """
+    if _is_postgres(session):
+        await session.execute(
+            sa.select(sa.func.pg_advisory_xact_lock(_SYNCS_LOCK, sa.func.hashtext(token_id)))
+        )
 
 
 async def open_sync(session: AsyncSession, token_id: str) -> Sync | None:

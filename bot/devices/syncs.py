@@ -71,6 +71,7 @@ class Syncs:
     async def _start(
         self, session: AsyncSession, token: TokenView, actor: Actor, *, full: bool, exempt: bool
     ) -> SyncStarted:
+        await store.lock_syncs(session, token.id)
         running = await store.open_sync(session, token.id)
         if running is not None:
             goes_on = await self._go_on(session, running, token, actor, full=full)
@@ -206,6 +207,7 @@ class Syncs:
         """Take the wishes for one token, unless they have to wait or another replica takes them."""
         token_id = wishes[0].token_id
         is_removed = any(wish.kind is WishKind.REMOVAL for wish in wishes)
+        await store.lock_syncs(session, token_id)
         running = await store.open_sync(session, token_id)
         if running is not None and not is_removed:
             if _was_left_in_its_pause(running, wishes):
@@ -281,6 +283,7 @@ class Syncs:
         kind = rules.automatic_kind(last_full_at=last_full_at, now=now)
         sync = self._new_sync(token.id, kind, reason=rules.AUTOMATIC, asked_by=SYSTEM)
         async with self._books.db.begin() as session:
+            await store.lock_syncs(session, token.id)
             if await store.open_sync(session, token.id) is not None:
                 return False
             if await self._insert(session, sync) is not None:
