@@ -46,7 +46,8 @@ def sqlite_url(tmp_path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _new_database(server_url: str) -> Iterator[str]:
+def new_database(server_url: str) -> Iterator[str]:
+    """Make an empty database on a PostgreSQL server for the length of the block; gives its address."""
     name = f"enrollbot_test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_url, autocommit=True) as server:
         server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -60,15 +61,15 @@ def _new_database(server_url: str) -> Iterator[str]:
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """The address of an empty database, dropped afterwards."""
-    with _new_database(postgres_server) as url:
+    with new_database(postgres_server) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def postgres_with_tables(postgres_server: str) -> Iterator[str]:
     """The address of a database with every table, for the tests of one run to fill in turn."""
-    with _new_database(postgres_server) as url:
-        asyncio.run(_create_tables(url))
+    with new_database(postgres_server) as url:
+        asyncio.run(create_tables_at(url))
         yield url
 
 
@@ -104,7 +105,7 @@ async def sqlite_database(sqlite_url: str) -> AsyncIterator[Database]:
     await db.close()
 
 
-async def _create_tables(url: str) -> None:
+async def create_tables_at(url: str) -> None:
     db = Database.open(url)
     await create_tables(db)
     await db.close()

@@ -139,7 +139,7 @@ async def begin_life(folder: Path, clock: FakeClock) -> AsyncIterator[Life]:
             settings, secrets = house.settings, Secrets()
             secrets.plant("bot token", house.slack.bot_token)
             secrets.plant("signing secret", house.slack.signing_secret)
-            secrets.plant("characters that are written with others", b"\"quoted\" 'twice' \\ <&> \x00\xff \xc3\xa9")
+            secrets.plant("awkward characters", b"\"quoted\" 'twice' \\ <&> \x00\xff \xc3\xa9")
             for number, key in enumerate(settings.each_encryption_key):
                 secrets.plant(f"encryption key {number}", base64.urlsafe_b64decode(key.get_secret_value()))
             yield Life(house, secrets, lines, folder)

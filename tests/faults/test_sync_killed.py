@@ -1,15 +1,17 @@
 """Killed at seeded moments and restarted, a sync leaves exactly what an undisturbed one leaves."""
 
-import contextlib
+import asyncio
 import multiprocessing
 import random
 import signal
-import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from tests.conftest import create_tables_at, new_database
 from tests.faults.sync_child import PHASES, run
 
 # Each life is forked from a process that has imported the bot and does nothing else.
@@ -17,6 +19,8 @@ LIVES = multiprocessing.get_context("forkserver")
 LIVES.set_forkserver_preload(["__main__", "tests.faults.sync_child"])
 DEVICES = 10_000
 KILLS = 10
+#: Before which statement of a life it may end: so that ten lives reach into the third sync.
+MOMENTS = {"sqlite": range(8, 240), "postgresql": range(8, 85)}
 STORED = {
     "devices": "SELECT d.serial, d.number, d.facts, d.operation_at, d.first_seen_at, d.updated_at,"
     " d.removed_at, d.removed_reason, k.state, k.model"
@@ -35,19 +39,17 @@ def live(url: str, statement: int) -> tuple[int, int]:
     process.start()
     process.join(60)
     assert process.exitcode in (0, -signal.SIGKILL)
-    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
-        query = "SELECT count(*) FROM device_sync WHERE state = 'finished'"
-        return process.exitcode, connection.execute(query).fetchone()[0]
+    return process.exitcode, rows(url, "SELECT count(*) FROM device_sync WHERE state = 'finished'")[0][0]
 
 
-def stored(url: str) -> dict[str, list[tuple[object, ...]]]:
-    engine = sa.create_engine(url)
+def rows(url: str, sql: str) -> list[tuple[Any, ...]]:
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"), poolclass=sa.NullPool)
     with engine.connect() as connection:
-        found = {
-            name: [tuple(row) for row in connection.execute(sa.text(sql))] for name, sql in STORED.items()
-        }
-    engine.dispose()
-    return found
+        return [tuple(row) for row in connection.execute(sa.text(sql))]
+
+
+def stored(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    return {name: rows(url, sql) for name, sql in STORED.items()}
 
 
 def run_to_the_end(url: str, moments: list[int]) -> int:
@@ -63,12 +65,25 @@ def run_to_the_end(url: str, moments: list[int]) -> int:
     return killed
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def two_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Two databases with every table, one for calm lives and one for cut ones."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'calm.db'}", f"sqlite:///{tmp_path / 'killed.db'}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    with new_database(server) as calm, new_database(server) as killed:
+        for url in (calm, killed):
+            asyncio.run(create_tables_at(url))
+        yield calm, killed
+
+
 @pytest.mark.timeout(240)
-def test_killed_at_ten_seeded_moments_a_sync_ends_like_an_undisturbed_one(tmp_path: Path) -> None:
-    calm, killed = f"sqlite:///{tmp_path / 'calm.db'}", f"sqlite:///{tmp_path / 'killed.db'}"
+def test_killed_at_ten_seeded_moments_a_sync_ends_like_an_undisturbed_one(two_urls: tuple[str, str]) -> None:
+    calm, killed = two_urls
     run_to_the_end(calm, [])
     seeded = random.Random(20260501)
-    moments = [seeded.randrange(8, 190) for _ in range(KILLS)]
+    moments = seeded.choices(MOMENTS[killed.partition(":")[0]], k=KILLS)
     assert run_to_the_end(killed, moments) == KILLS
     expected, found = stored(calm), stored(killed)
     assert len(expected["devices"]) == DEVICES + DEVICES // 40
