@@ -148,7 +148,7 @@ class Asking:
         `asked_at` is when the asking began: a refusal of a token that was replaced since is dropped.
         """
         async with self._books.db.begin() as session:
-            token = await store.live_token(session, token_id)
+            token = await store.live_token(session, token_id, locks=True)
             if token is None or _was_replaced(token, asked_at):
                 return
             now = self._books.clock.now()
@@ -179,7 +179,7 @@ class Asking:
 
     async def _note_well(self, token_id: str, values: Mapping[str, Any], asked_at: datetime | None) -> None:
         async with self._books.db.begin() as session:
-            token = await store.live_token(session, token_id)
+            token = await store.live_token(session, token_id, locks=True)
             if token is None or _was_replaced(token, asked_at):
                 return
             had_terms = token.terms_since is not None

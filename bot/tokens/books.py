@@ -87,10 +87,19 @@ class Books:
             self.look()
 
     async def load(
-        self, session: AsyncSession, token_id: str, actor: Actor, *, open_keys: bool = True
+        self,
+        session: AsyncSession,
+        token_id: str,
+        actor: Actor,
+        *,
+        open_keys: bool = True,
+        locks: bool = False,
     ) -> Held:
-        """Load a token that the actor is admin of. Raises `TokenGone`, `NotAllowed`, `SecretsUnreadable`."""
-        token = await store.live_token(session, token_id)
+        """Load a token that the actor is admin of, with `locks` until the transaction ends.
+
+        Raises `TokenGone`, `NotAllowed`, `SecretsUnreadable`.
+        """
+        token = await store.live_token(session, token_id, locks=locks)
         tags = (await store.tags_of(session, [token_id])).get(token_id, frozenset())
         if token is None or actor.rights.role_for(tags) < Role.VIEWER:
             actor.require(Role.ADMIN)

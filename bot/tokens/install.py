@@ -143,7 +143,7 @@ class Installer:
         self, session: AsyncSession, token_id: str, opened_at: datetime, actor: Actor
     ) -> None:
         """Note an opened renewal; one before it that explains a refusal stays."""
-        token = await store.live_token(session, token_id)
+        token = await store.live_token(session, token_id, locks=True)
         if token is None:
             raise TokenGone
         if not rules.explains(token.renewal_opened_at, token.refused_first_at):

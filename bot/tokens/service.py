@@ -241,7 +241,7 @@ class TokenService:
         values = {_COLUMNS[setting]: rules.parse_setting(setting, text) for setting, text in settings.items()}
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
-            held = await self._books.load(session, token_id, actor)
+            held = await self._books.load(session, token_id, actor, locks=True)
             detail = {
                 column: {"before": getattr(held.token, column), "after": value}
                 for column, value in sorted(values.items())
@@ -257,7 +257,7 @@ class TokenService:
         wanted = rules.check_tags(tags)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
-            held = await self._books.load(session, token_id, actor)
+            held = await self._books.load(session, token_id, actor, locks=True)
             self._books.require_tags(actor, held.tags, held.tags ^ wanted)
             await store.replace_tags(session, token_id, wanted)
             detail = {"before": sorted(held.tags), "after": sorted(wanted)}
@@ -273,7 +273,7 @@ class TokenService:
         """
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
-            held = await self._books.load(session, token_id, actor, open_keys=False)
+            held = await self._books.load(session, token_id, actor, open_keys=False, locks=True)
             if typed_name.strip() != held.token.name:
                 raise TypedNameDiffers(held.token.name)
             view = (await self._books.views(session, [held.token]))[0]

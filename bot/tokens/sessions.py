@@ -130,6 +130,9 @@ class DatabaseSessions:
     async def _store(self, used: Session | None, value: SecretStr) -> Session:
         version = 1 if used is None else used.version + 1
         async with self._vault.db.begin() as session:
+            if await store.live_token(session, self._token_id, locks=True) is None:
+                # Removed meanwhile, with all its secrets; the caller's call ends by itself.
+                return Session(value, version)
             stored = await store.replace_api_session(
                 session,
                 self._token_id,
@@ -138,5 +141,4 @@ class DatabaseSessions:
                 version=version,
             )
             held = None if stored else self._vault.open(await store.api_session(session, self._token_id))
-        # Without a stored session the token was removed meanwhile; the caller's call ends by itself.
         return held or Session(value, version)

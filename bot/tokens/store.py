@@ -27,11 +27,15 @@ async def token_named(session: AsyncSession, name_key: str) -> Token | None:
     return found.one_or_none()
 
 
-async def live_token(session: AsyncSession, token_id: str) -> Token | None:
-    found = await session.scalars(
-        sa.select(Token).where(col(Token.id) == token_id, col(Token.removed_at).is_(None))
-    )
-    return found.one_or_none()
+async def live_token(session: AsyncSession, token_id: str, *, locks: bool = False) -> Token | None:
+    """Return a token that is not removed; with `locks` nobody changes or removes it before we commit.
+
+    SQLite has one writer anyway.
+    """
+    query = sa.select(Token).where(col(Token.id) == token_id, col(Token.removed_at).is_(None))
+    if locks:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    return (await session.scalars(query)).one_or_none()
 
 
 async def token_of_server(session: AsyncSession, server_uuid: str, *, but: str | None) -> Token | None:

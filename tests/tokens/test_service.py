@@ -528,6 +528,32 @@ async def test_a_new_key_pair_waits_beside_the_current_one_until_its_token_is_st
     assert [entry.action for entry in await room.audited()][-2:] == ["token.renewed", "token.key_replaced"]
 
 
+async def test_a_new_key_asked_for_twice_at_once_is_one_key_pair(room_on_both: Room) -> None:
+    room = room_on_both
+    token, _ = await room.installed()
+    opened = await asyncio.gather(
+        *(room.tokens.open_renewal(token.id, actor=ANA, new_key=True) for _ in range(4))
+    )
+    assert len({renewal.certificate.content for renewal in opened if renewal.certificate}) == 1
+    assert len(await room.key_pairs(token)) == 2
+
+
+async def test_a_removal_and_a_new_key_at_once_leave_no_private_key(room_on_both: Room) -> None:
+    room = room_on_both
+    token, _ = await room.installed()
+    results = await asyncio.gather(
+        room.tokens.remove(token.id, actor=ANA, typed_name="paris"),
+        *(room.tokens.open_renewal(token.id, actor=ANA, new_key=True) for _ in range(4)),
+        return_exceptions=True,
+    )
+    assert not isinstance(results[0], BaseException)
+    unexpected = [
+        each for each in results if isinstance(each, BaseException) and not isinstance(each, TokenGone)
+    ]
+    assert unexpected == []
+    assert await room.key_pairs(token) == []
+
+
 async def test_a_new_key_pair_does_not_excuse_another_server(room: Room) -> None:
     token, _ = await room.installed("paris")
     renewal = await room.tokens.open_renewal(token.id, actor=ANA, new_key=True)

@@ -8,6 +8,7 @@ from bot.backend.port import ServiceUnavailable, Session
 from bot.kit.clock import Clock
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
+from bot.tokens import store
 from bot.tokens.models import Token
 from bot.tokens.sessions import DatabaseSessions, MemorySessions, SessionVault
 from tests.fakes.clock import FakeClock
@@ -136,6 +137,18 @@ async def test_a_stored_session_is_sealed(vault: SessionVault) -> None:
         stored = (await row("SELECT value FROM token_session")).scalar_one()
     assert b"session 1" not in bytes(stored)
     assert "session 1" not in repr(session)
+
+
+async def test_a_login_that_outlives_its_token_leaves_no_session_behind(vault: SessionVault) -> None:
+    async def login() -> SecretStr:
+        async with vault.db.begin() as session:
+            await store.change_token(session, TOKEN, {"removed_at": vault.clock.now()})
+            await store.drop_secrets(session, TOKEN)
+        return SecretStr("late")
+
+    sessions = DatabaseSessions(vault, TOKEN)
+    assert (await sessions.renew(None, login)).value.get_secret_value() == "late"
+    assert await sessions.current() is None
 
 
 async def test_a_session_in_memory_follows_the_same_rules() -> None:
