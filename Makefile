@@ -19,7 +19,7 @@ run: $(VENV)/.runtime ## start the sandbox: the bot between stand-ins for Slack 
 	@$(PY) -m bot.sandbox --port $(PORT) --devices $(DEVICES) $(if $(FRESH),--fresh)
 
 test: $(VENV)/.dev ## run every test
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile
+	@$(PY) -m pytest -n $(WORKERS) --dist worksteal
 
 check: lint types imports ui-check test ## what has to hold before anything lands
 
