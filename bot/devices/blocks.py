@@ -1,7 +1,7 @@
 """How devices are shown: lists and cards. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.backend.port import BackendTexts
@@ -45,6 +45,8 @@ _HISTORY_SHOWN = 10
 _LINES_A_SECTION = 20
 _NAMED_AT_MOST = 20
 _OFFERED_AT_MOST = 10
+#: Characters; a field of a section holds 2,000.
+_UNKNOWN_SHOWN = 500
 _LABEL_CHARS = 75  # https://docs.slack.dev/reference/block-kit/block-elements/button-element
 
 
@@ -205,10 +207,18 @@ def _facts(view: DeviceView, now: datetime) -> list[tuple[str, str]]:
         ("MEID", ", ".join(facts.meid)),
         ("EID", facts.eid),
         ("Replacement", "replaces another device" if facts.is_replacement else None),
+        ("Also reported", _unknown_keys(facts.extra)),
         ("Last change here", view.updated_at),
     ]
     first = [("Token", escape(row.token_name or "removed")), ("Profile", _profile(row))]
     return first + [(name, value_in_words(value, now)) for name, value in shown if value]
+
+
+def _unknown_keys(extra: Mapping[str, object] | None) -> str | None:
+    """Return what the service reports under keys that this version does not know."""
+    if not extra:
+        return None
+    return ", ".join(f"{key}: {value}" for key, value in sorted(extra.items()))[:_UNKNOWN_SHOWN]
 
 
 def _newest_history(history: Sequence[Change], now: datetime) -> list[str]:

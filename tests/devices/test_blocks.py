@@ -164,6 +164,13 @@ def test_every_fact_is_on_the_card() -> None:
         assert name in text
 
 
+def test_what_the_service_reports_under_unknown_keys_is_on_the_card_too() -> None:
+    shown = card(view(row(extra={"warranty": {"until": 2028}, "batch": "<!channel>"})))
+    assert "Also reported\nbatch: &lt;!channel&gt;, warranty: {'until': 2028}" in shown.text
+    check_message_blocks(card(view(row(extra={f"key{n}": "x" * 99 for n in range(99)}))).blocks)
+    assert "Also reported" not in card(view(row())).text
+
+
 def test_the_history_on_a_card_ends_with_when_the_device_came() -> None:
     text = MESSAGES["card"].text
     assert "… 30 changes between\nThu 27 Mar 2025, 09:00 UTC: added to token paris" in text
