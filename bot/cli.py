@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bot import __version__, main
-from bot.kit import logs, migrations
+from bot.kit import migrations
 from bot.kit.actor import Actor
 from bot.kit.errors import EnrollbotError
 from bot.kit.secrets import generate_key
@@ -106,14 +106,7 @@ def _audit_verify(_options: argparse.Namespace) -> None:
 
 def _settings() -> Settings:
     settings = Settings.load(os.environ)
-    logs.configure(settings.log_format)
-    logs.hide(
-        settings.slack_bot_token,
-        settings.slack_app_token,
-        settings.slack_signing_secret,
-        settings.admin_token,
-        *settings.each_encryption_key,
-    )
+    main.prepare_logs(settings)
     return settings
 
 

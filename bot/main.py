@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 import uvicorn
@@ -141,13 +141,33 @@ def assemble(wired: Services) -> Bot:
     return Bot(wired, slack, app, jobs, _web(wired, slack, app))
 
 
-async def run(settings: Settings) -> None:
-    """Run the bot until SIGTERM or SIGINT."""
+def prepare_logs(settings: Settings) -> None:
+    """Set up logging for the whole process, with the settings' secrets kept out of it."""
+    logs.configure(settings.log_format)
+    logs.hide(
+        settings.slack_bot_token,
+        settings.slack_app_token,
+        settings.slack_signing_secret,
+        settings.admin_token,
+        *settings.each_encryption_key,
+    )
+
+
+async def run(
+    settings: Settings, *, clock: Clock | None = None, when_assembled: Callable[[Bot], None] | None = None
+) -> None:
+    """Run the bot until SIGTERM or SIGINT; `clock` None is the machine's own.
+
+    `when_assembled` is called with the bot before it listens and before its jobs begin.
+    """
     settings.require_slack()
     with _listening_socket(settings) as listener:
-        async with services(settings) as wired:
+        async with services(settings, clock=clock) as wired:
             await wired.leases.forget_dead_holders()
-            await _serve(assemble(wired), listener)
+            bot = assemble(wired)
+            if when_assembled is not None:
+                when_assembled(bot)
+            await _serve(bot, listener)
 
 
 async def _serve(bot: Bot, listener: socket.socket) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -102,6 +103,19 @@ class Jobs:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 
+    def look_now(self) -> None:
+        """Look at every job at once: each whose present slot has not run runs now, or after its present run.
+
+        For who knows that the clock has jumped: the scheduler waits by the machine's own time. Slots that
+        the clock jumped over are not made up for.
+        """
+        for name in self._jobs:
+            before = self._running.get(name)
+            if before is None or before.done():
+                self._start_if_idle(name)
+            else:
+                before.add_done_callback(partial(self._start_again, name))
+
     async def run_due(self, name: str) -> bool:
         """Run `name` now if nobody has run its present slot. Returns whether it ran here."""
         job = self._jobs[name]
@@ -123,6 +137,9 @@ class Jobs:
             return
         if not self._background.stopping.is_set():
             self._running[name] = self._background.start(self.run_due(name), name=f"job {name}")
+
+    def _start_again(self, name: str, _ended: asyncio.Task[None]) -> None:
+        self._start_if_idle(name)
 
     async def _claim(self, job: Job, slot: datetime) -> bool:
         async with self._db.begin() as session:

@@ -1,4 +1,7 @@
-"""Start the sandbox: the stand-ins in this process, the unmodified bot in one of its own."""
+"""Start the sandbox: the stand-ins in this process, the unmodified bot in one of its own.
+
+Only base addresses, credentials and the clock given to the bot differ from `enrollbot run`.
+"""
 
 import argparse
 import asyncio
@@ -12,13 +15,14 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
 
-from bot.kit.clock import Clock, SystemClock
 from bot.kit.errors import EnrollbotError
 from bot.sandbox.apple.stand_in import AppleStandIn
+from bot.sandbox.clock import MovedClock
 from bot.sandbox.seed import READY, ImportFiles, seed
 from bot.sandbox.serving import serving
 from bot.sandbox.slack import people
@@ -36,6 +40,10 @@ _DESCRIPTION = "Apple device enrollment"
 _MDM_URL = "https://mdm.example.com/enroll"
 #: Made by the sandbox in its folder; `--fresh` deletes it and looks at nothing else.
 _MARK = "sandbox.json"
+#: How far the sandbox's time is ahead, for the bot and the stand-ins alike.
+_CLOCK = "clock.json"
+#: What tells `bot.sandbox.bot` that the clock was moved.
+_MOVED = signal.SIGUSR1
 
 
 class PortTaken(EnrollbotError):
@@ -80,6 +88,14 @@ class Sandbox:
     slack: SlackStandIn
     environment: Mapping[str, str]
     bot: "BotProcess"
+    clock: MovedClock
+
+    def move_clock(self, length: timedelta) -> datetime:
+        """Move the time of the bot and of the stand-ins ahead; the bot does at once what is due then."""
+        now = self.clock.move(length)
+        self.slack.clock_moved()
+        self.bot.look_at_the_clock()
+        return now
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -140,12 +156,11 @@ async def sandbox(
     devices: int = 3000,
     fresh: bool = False,
     folder: Path | None = None,
-    clock: Clock | None = None,
 ) -> AsyncIterator[Sandbox]:
     """Run a sandbox for the length of the block; port 0 is a free one."""
-    clock = clock or SystemClock()
     place = folder or default_folder()
     key = _prepare(place, fresh=fresh)
+    clock = MovedClock(place / _CLOCK)
     async with contextlib.AsyncExitStack() as stack:
         apple = AppleStandIn(clock, folder=place / "apple")
         stack.callback(apple.close)
@@ -169,10 +184,10 @@ async def sandbox(
         slack.base_url = page_url
         stack.push_async_callback(slack.close)
         environment = _environment(place, slack, apple_url=apple_url, bot_port=bot_port, key=key)
-        bot = await stack.enter_async_context(_bot(environment, files, bot_port))
+        bot = await stack.enter_async_context(_bot(environment, files, bot_port, clock_file=place / _CLOCK))
         _remember(place, seeded=True)
         slack.is_bot_up = True
-        yield Sandbox(page_url, f"{apple_url}/abm", apple, slack, environment, bot)
+        yield Sandbox(page_url, f"{apple_url}/abm", apple, slack, environment, bot, clock)
 
 
 def _prepare(folder: Path, *, fresh: bool) -> str:
@@ -222,10 +237,12 @@ def _environment(
 
 
 class BotProcess:
-    """The bot, as its own process: `enrollbot run` and nothing else."""
+    """The bot, as its own process: `enrollbot run` with the clock of `clock_file`, and nothing else."""
 
-    def __init__(self, environment: Mapping[str, str], port: int) -> None:
+    def __init__(self, environment: Mapping[str, str], port: int, *, clock_file: Path) -> None:
         self._environment = dict(environment)
+        self._clock_file = clock_file
+        self._is_listening = False
         self._url = f"http://127.0.0.1:{port}"
         self._process: asyncio.subprocess.Process | None = None
 
@@ -245,8 +262,9 @@ class BotProcess:
 
     async def start(self) -> None:
         """Start the bot and wait until it says that it is ready. Raises `BotFailed`."""
+        self._is_listening = False
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", "run", env=self._environment
+            sys.executable, "-m", "bot.sandbox.bot", str(self._clock_file), env=self._environment
         )
         try:
             async with asyncio.timeout(_READY_WITHIN_S), httpx.AsyncClient(timeout=5) as client:
@@ -255,6 +273,12 @@ class BotProcess:
         except TimeoutError:
             await self.stop()
             raise BotFailed("is not ready after a minute") from None
+        self._is_listening = True
+
+    def look_at_the_clock(self) -> None:
+        """Tell the bot that the clock was moved. One that is starting looks by itself."""
+        if self._is_listening and self._process is not None and self._process.returncode is None:
+            self._process.send_signal(_MOVED)
 
     async def stop(self) -> None:
         """Stop the bot as an operating system would: SIGTERM, and later SIGKILL."""
@@ -289,9 +313,9 @@ class BotProcess:
 
 @contextlib.asynccontextmanager
 async def _bot(
-    environment: Mapping[str, str], files: ImportFiles | None, port: int
+    environment: Mapping[str, str], files: ImportFiles | None, port: int, *, clock_file: Path
 ) -> AsyncIterator[BotProcess]:
-    bot = BotProcess(environment, port)
+    bot = BotProcess(environment, port, clock_file=clock_file)
     if files:
         names = ("--key", str(files.key), "--cert", str(files.certificate), "--token", str(files.token))
         await bot.command("token", "import", READY, *names, "--agree", "--mdm-url", _MDM_URL)

@@ -261,3 +261,40 @@ async def test_stopping_what_was_never_started_does_nothing(
     jobs = Jobs(sqlite_database, clock, Background())
     jobs.stop()
     assert not await runs(sqlite_database, "housekeeping")
+
+
+async def test_after_a_jump_of_the_clock_what_is_due_runs_once(
+    sqlite_database: Database, clock: FakeClock
+) -> None:
+    diary, background = Diary(), Background()
+    jobs = Jobs(sqlite_database, clock, background)
+    jobs.every("sync", HOUR, diary)
+    await jobs.run_due("sync")
+    clock.move(timedelta(days=30))
+    jobs.look_now()
+    jobs.look_now()
+    await background.drain(5)
+    assert [slot - diary.slots[0] for slot in diary.slots] == [timedelta(), timedelta(days=30)]
+
+
+async def test_a_job_that_runs_while_the_clock_jumps_is_looked_at_when_it_ends(
+    sqlite_database: Database, clock: FakeClock
+) -> None:
+    diary, background, going, free = Diary(), Background(), asyncio.Event(), asyncio.Event()
+    jobs = Jobs(sqlite_database, clock, background)
+
+    async def slow(slot: datetime) -> None:
+        await diary(slot)
+        going.set()
+        await free.wait()
+
+    jobs.every("sync", HOUR, slow)
+    jobs.look_now()
+    await going.wait()
+    clock.move(timedelta(days=1))
+    jobs.look_now()
+    going.clear()
+    free.set()
+    await going.wait()
+    await background.drain(5)
+    assert [slot - diary.slots[0] for slot in diary.slots] == [timedelta(), timedelta(days=1)]

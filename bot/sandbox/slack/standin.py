@@ -176,6 +176,10 @@ class SlackStandIn:
                 }
             )
 
+    def clock_moved(self) -> None:
+        """Let every open page ask anew: the clock has jumped, and with it what the page counts from."""
+        self.workspace.feed.add("reset", {})
+
     async def settled(self) -> None:
         """Wait until all events sent so far have been answered or given up."""
         await self.courier.settled()
