@@ -22,6 +22,9 @@ import httpx
 
 from bot.kit.errors import EnrollbotError
 from bot.sandbox.apple.stand_in import AppleStandIn
+from bot.sandbox.behind.requests import Requests
+from bot.sandbox.behind.switches import Switches
+from bot.sandbox.behind.web import Behind
 from bot.sandbox.clock import MovedClock
 from bot.sandbox.seed import READY, ImportFiles, seed
 from bot.sandbox.serving import serving
@@ -180,14 +183,18 @@ async def sandbox(
             events=EVENTS,
         )
         slack.is_bot_up = False
+        requests = Requests(apple, slack)
         page_url = await stack.enter_async_context(_page(slack, port))
         slack.base_url = page_url
         stack.push_async_callback(slack.close)
         environment = _environment(place, slack, apple_url=apple_url, bot_port=bot_port, key=key)
         bot = await stack.enter_async_context(_bot(environment, files, bot_port, clock_file=place / _CLOCK))
         _remember(place, seeded=True)
+        box = Sandbox(page_url, f"{apple_url}/abm", apple, slack, environment, bot, clock)
+        switches = Switches(apple, slack=slack.faults, clock=clock, move_clock=box.move_clock)
+        slack.serve_also(Behind(switches, requests, closing=slack.closing).routes())
         slack.is_bot_up = True
-        yield Sandbox(page_url, f"{apple_url}/abm", apple, slack, environment, bot, clock)
+        yield box
 
 
 def _prepare(folder: Path, *, fresh: bool) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import dataclass
 from email.utils import format_datetime
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
@@ -12,11 +13,22 @@ from bot.sandbox.apple.faults import PAGES, Fault, Logged, Trouble
 from bot.sandbox.apple.oauth import Refused
 from bot.sandbox.apple.service import Answer, Call, EnrollmentService
 from bot.sandbox.apple.world import World
+from bot.sandbox.bodies import Mask, clip, opened
 
 _JSON = "application/json;charset=UTF8"
 _WORD = "text/plain;Charset=UTF8"
 _HTML = "<html><head><title>Sorry</title></head><body><h1>We will be back soon.</h1></body></html>"
 _INSTEAD = {Trouble.TOO_MANY: 429, Trouble.BROKEN: 500, Trouble.UNAVAILABLE: 503, Trouble.HTML: 200}
+_SHOWN_HEADERS = frozenset(
+    {
+        "authorization",
+        "x-adm-auth-session",
+        "x-server-protocol-version",
+        "user-agent",
+        "content-type",
+        "retry-after",
+    }
+)
 _CURSOR = re.compile(r'"more_to_follow":(?:true|false),"cursor":"[^"]*"')
 
 
@@ -35,6 +47,7 @@ class Exchange:
     def __init__(self, world: World, service: EnrollmentService) -> None:
         self._world = world
         self._service = service
+        self._mask = Mask(service.secrets)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = self._world.clock.monotonic()
@@ -109,8 +122,14 @@ class Exchange:
                 answer=reply.note,
                 took_ms=round((self._world.clock.monotonic() - began) * 1000, 1),
                 protocol=call.protocol,
+                sent=self._shown(call.headers, call.body),
+                answered=self._shown(reply.headers, reply.body),
             )
         )
+
+    def _shown(self, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+        told = {name: value for name, value in headers.items() if name.lower() in _SHOWN_HEADERS}
+        return {"headers": self._mask(told), "body": clip(self._mask(opened(body)))}
 
 
 def summary(body: bytes) -> str:

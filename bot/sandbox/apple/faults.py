@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 PAGES = ("/server/devices", "/devices/sync")
 
@@ -121,7 +122,11 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """One call: what came and what was answered, in words and without secrets. `status` 0: no answer."""
+    """One call: what came and what was answered, without secrets. `status` 0: no answer.
+
+    `request` and `answer` say it in words, `sent` and `answered` hold headers and body, cut to a length that
+    a person reads.
+    """
 
     number: int
     at: datetime
@@ -133,6 +138,8 @@ class Logged:
     answer: str
     took_ms: float
     protocol: int
+    sent: dict[str, Any] = field(default_factory=dict)
+    answered: dict[str, Any] = field(default_factory=dict)
 
 
 class RequestLog:

@@ -190,6 +190,22 @@ class EnrollmentService:
         session = self._sessions.get(call.headers.get("x-adm-auth-session", ""))
         return self._world.servers[session.server_uuid].name if session else ""
 
+    def secrets(self) -> list[str]:
+        """Return every secret that opens this stand-in, or did: credentials and session tokens."""
+        made = [(s.credentials, s.ended) for s in self._world.servers.values()]
+        live = [
+            secret
+            for credentials, _ in made
+            if credentials
+            for secret in (
+                credentials.consumer_key,
+                credentials.consumer_secret,
+                credentials.access_token,
+                credentials.access_secret,
+            )
+        ]
+        return [*live, *(token for _, ended in made for token in ended), *self._sessions]
+
     def end_sessions(self) -> None:
         """End every session at once, as after a restart of Apple's side."""
         self._sessions.clear()

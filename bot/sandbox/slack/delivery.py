@@ -138,6 +138,7 @@ class Courier:
         if self._client is None:
             # The bot listens on loopback in plain HTTP; certificates would only cost time.
             self._client = httpx.AsyncClient(timeout=None, trust_env=False, verify=False)
+        began = self._clock.monotonic()
         try:
             async with asyncio.timeout(self.patience):
                 response = await self._client.post(self.bot_url, content=body, headers=headers)
@@ -155,6 +156,7 @@ class Courier:
             sent={"headers": headers, "body": readable(body, content_type)},
             status=found.status or None,
             answer=found.failure or readable(found.body, found.content_type),
+            began=began,
         )
         return found
 

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from bot.kit.clock import Clock
 from bot.sandbox.slack import people
@@ -176,6 +176,10 @@ class SlackStandIn:
                 }
             )
 
+    def serve_also(self, routes: Sequence[BaseRoute]) -> None:
+        """Serve more paths beside the page, behind the same guards and before its own."""
+        self.app.router.routes[0:0] = routes
+
     def clock_moved(self) -> None:
         """Let every open page ask anew: the clock has jumped, and with it what the page counts from."""
         self.workspace.feed.add("reset", {})
@@ -206,6 +210,7 @@ class SlackStandIn:
     # -- the Web API
 
     async def _api(self, request: Request) -> Response:
+        began = self._clock.monotonic()
         if self.faults.slow:
             await self._clock.sleep(self.faults.slow)
         method = request.path_params["method"]
@@ -223,7 +228,13 @@ class SlackStandIn:
             status = 429 if refusal.retry_after is not None else 200
             headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
         self.log.add(
-            sender="bot", method="POST", url=f"/api/{method}", sent=sent, status=status, answer=answer
+            sender="bot",
+            method="POST",
+            url=f"/api/{method}",
+            sent=sent,
+            status=status,
+            answer=answer,
+            began=began,
         )
         if self.faults.take_drop():
             return BrokenAnswer(answer)
@@ -269,6 +280,7 @@ class SlackStandIn:
     # -- response URLs and files
 
     async def _hook(self, request: Request) -> Response:
+        began = self._clock.monotonic()
         raw = await request.body()
         if self.faults.down:
             return PlainTextResponse("Service Unavailable", 503)
@@ -280,22 +292,38 @@ class SlackStandIn:
             status = 404 if answer in ("invalid_hook", "used_url", "expired_url") else 400
         sent = readable(raw, request.headers.get("content-type", ""))
         self.log.add(
-            sender="bot", method="POST", url=str(request.url), sent=sent, status=status, answer=answer
+            sender="bot",
+            method="POST",
+            url=str(request.url),
+            sent=sent,
+            status=status,
+            answer=answer,
+            began=began,
         )
         if status == 200:
             return BrokenAnswer(answer) if self.faults.take_drop() else PlainTextResponse("ok")
         return JSONResponse({"ok": False, "error": answer}, status)
 
     async def _upload(self, request: Request) -> Response:
+        began = self._clock.monotonic()
         kind = request.headers.get("content-type", "")
         content = await _uploaded_bytes(request) if kind.startswith("multipart/") else await request.body()
         taken = not self.faults.down and self._files.take_upload(request.path_params["secret"], content)
         status = 200 if taken else 400
         sent = f"{len(content)} bytes"
-        self.log.add(sender="bot", method="POST", url=str(request.url), sent=sent, status=status, answer="")
+        self.log.add(
+            sender="bot",
+            method="POST",
+            url=str(request.url),
+            sent=sent,
+            status=status,
+            answer="",
+            began=began,
+        )
         return PlainTextResponse(f"OK - {len(content)}" if taken else "bad upload", status)
 
     async def _private_file(self, request: Request) -> Response:
+        began = self._clock.monotonic()
         file_id = request.path_params["where"].partition("/")[0].partition("-")[2]
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         content = self.workspace.file_content(file_id)
@@ -303,7 +331,15 @@ class SlackStandIn:
         # Slack shows its login page with status 200 to whoever may not read the file.
         found = content is not None and allowed
         answer = f"{len(content or b'')} bytes" if found else "login page"
-        self.log.add(sender="bot", method="GET", url=request.url.path, sent={}, status=200, answer=answer)
+        self.log.add(
+            sender="bot",
+            method="GET",
+            url=request.url.path,
+            sent={},
+            status=200,
+            answer=answer,
+            began=began,
+        )
         if content is None or not allowed:
             return HTMLResponse(LOGIN_PAGE)
         return Response(content, media_type=self.workspace.files[file_id]["mimetype"])

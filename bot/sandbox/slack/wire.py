@@ -56,14 +56,27 @@ class RequestLog:
 
     def __init__(self, clock: Clock, *, secrets: tuple[str, ...]) -> None:
         self._clock = clock
-        self._secrets = secrets
+        self.secrets = secrets
         self._entries: deque[Json] = deque(maxlen=LOGGED)
         self._news = asyncio.Event()
         self._number = 0
         self.listeners: list[Callable[[Json], None]] = []
 
-    def add(self, *, sender: str, method: str, url: str, sent: Any, status: int | None, answer: Any) -> None:
-        """Note one exchange; `status` is None when nothing came back."""
+    def add(
+        self,
+        *,
+        sender: str,
+        method: str,
+        url: str,
+        sent: Any,
+        status: int | None,
+        answer: Any,
+        began: float,
+    ) -> None:
+        """Note one exchange that began at `began` on the clock's monotonic scale.
+
+        `status` is None when nothing came back.
+        """
         self._number += 1
         entry = {
             "n": self._number,
@@ -75,6 +88,7 @@ class RequestLog:
             "sent": self._masked(sent),
             "status": status,
             "answer": self._masked(answer),
+            "took_ms": round((self._clock.monotonic() - began) * 1000, 1),
         }
         self._entries.append(entry)
         for listener in self.listeners:
@@ -95,7 +109,7 @@ class RequestLog:
         text = json.dumps(value, ensure_ascii=False, default=str)
         if len(text) > LONGEST:
             return f"{len(text)} characters"
-        for secret in self._secrets:
+        for secret in self.secrets:
             text = text.replace(secret, MASK)
         text = re.sub(r"(/hooks/)[A-Za-z0-9]+", rf"\1{MASK}", text)
         text = re.sub(r"(/upload/)[A-Za-z0-9]+", rf"\1{MASK}", text)

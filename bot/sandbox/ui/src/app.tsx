@@ -1,6 +1,7 @@
 import * as Menu from "@radix-ui/react-dropdown-menu";
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { Api } from "./api";
+import { Behind } from "./behind/drawer";
 import { Blocks } from "./blocks/draw";
 import { Composer } from "./composer";
 import { DirectoryContext, DoingContext, type Directory, type Doing } from "./context";
@@ -111,6 +112,7 @@ function Head({ state, people, menu, onPerson }: { state: Snapshot; people: User
           return href && <a key={key} href={href} target="_blank" rel="noopener noreferrer">{names[key] ?? key.replace(/_url$/, "").replace(/_/g, " ")} <Out size={14} /></a>;
         })}
       </nav>
+      <Behind />
       <Menu.Root modal={false}>
         <Menu.Trigger asChild>
           <button type="button" className="who" aria-label={`You are ${me.real_name || me.name}, ${me.title ?? ""}. Switch person`}>

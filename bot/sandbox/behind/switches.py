@@ -1,0 +1,158 @@
+"""The switches that a person throws on the page, whichever stand-in they belong to."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from bot.kit.errors import EnrollbotError
+from bot.sandbox.apple.stand_in import AppleStandIn
+from bot.sandbox.apple.state import Server, iso
+from bot.sandbox.clock import MovedClock
+from bot.sandbox.slack.wire import Faults
+
+Json = dict[str, Any]
+MOST = 1000
+THROTTLED_SHARE = 0.25
+SLOW_PAGE_MS = 2000
+#: What Slack answers when a bot was taken out of a channel.
+REFUSAL = "not_in_channel"
+
+
+class NotASwitch(EnrollbotError):
+    """What was sent is no switch of these stand-ins."""
+
+
+class NothingToBringBack(EnrollbotError):
+    def __init__(self) -> None:
+        super().__init__("No devices were moved away here.", next_step="Move some first.")
+
+
+class SwitchOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """`of` names the organisation (`terms`, by id) or the server (`rejected`, by name)."""
+
+    switch: Literal["terms", "rejected", "throttle", "slow", "refuse_posts"]
+    on: bool
+    of: str | None = None
+
+
+class DeviceOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """`to` is another server's name, None for none at all; `back` undoes the last move."""
+
+    act: Literal["add", "move", "back"]
+    server: str = ""
+    count: int = 0
+    to: str | None = None
+
+
+class ClockOrder(msgspec.Struct, forbid_unknown_fields=True):
+    days: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Devices that were taken off a server here, to be brought back."""
+
+    server: str
+    to: str | None
+    serials: tuple[str, ...]
+
+
+class Switches:
+    """Throws the switches of both stand-ins and says how they stand; each can be taken back."""
+
+    def __init__(
+        self,
+        apple: AppleStandIn,
+        *,
+        slack: Faults,
+        clock: MovedClock,
+        move_clock: Callable[[timedelta], datetime],
+    ) -> None:
+        self._apple = apple
+        self._slack = slack
+        self._clock = clock
+        self._move_clock = move_clock
+        self._moved: Moved | None = None
+
+    def state(self) -> Json:
+        """Return how every switch stands at this moment, and what time it is for the bot."""
+        apple = self._apple
+        moved = self._moved
+        return {
+            "now": self._clock.now().timestamp(),
+            "ahead_s": self._clock.ahead.total_seconds(),
+            "organisations": [
+                {"id": o.org_id, "name": o.name, "terms_signed": o.terms_signed}
+                for o in apple.organisations.values()
+            ],
+            "servers": [self._server(server) for server in apple.servers.values()],
+            "throttle": apple.switches.throttle_fraction > 0,
+            "slow": apple.switches.slow_page_ms > 0,
+            "refuse_posts": self._slack.refuse_posts is not None,
+            "moved": moved and {"server": moved.server, "to": moved.to, "count": len(moved.serials)},
+        }
+
+    def _server(self, server: Server) -> Json:
+        made = server.credentials
+        return {
+            "name": server.name,
+            "devices": self._apple.store.count(server.number),
+            "has_token": made is not None,
+            "rejected": made is not None and made.is_rejected,
+            "expires_at": iso(made.expires_at) if made else None,
+        }
+
+    def throw(self, order: SwitchOrder) -> None:
+        """Throw one switch, or take it back. Raises an EnrollbotError for what is not there."""
+        if order.switch in ("terms", "rejected") and not order.of:
+            raise NotASwitch(f"The switch {order.switch} needs to know of whom, in `of`.")
+        match order.switch:
+            case "terms":
+                self._apple.sign_terms(signed=not order.on, organisation=order.of)
+            case "rejected":
+                self._apple.reject_token(order.of or "", rejected=order.on)
+            case "throttle":
+                self._apple.switches.throttle_fraction = THROTTLED_SHARE if order.on else 0.0
+            case "slow":
+                self._apple.switches.slow_page_ms = SLOW_PAGE_MS if order.on else 0
+            case "refuse_posts":
+                self._slack.refuse_posts = REFUSAL if order.on else None
+
+    def put_back(self) -> None:
+        """Take every switch back. Devices stay where they are, and the clock never goes back."""
+        for organisation in self._apple.organisations.values():
+            if not organisation.terms_signed:
+                self._apple.sign_terms(organisation=organisation)
+        for server in self._apple.servers.values():
+            if server.credentials is not None and server.credentials.is_rejected:
+                self._apple.reject_token(server, rejected=False)
+        for name in ("throttle", "slow", "refuse_posts"):
+            self.throw(msgspec.convert({"switch": name, "on": False}, SwitchOrder))
+
+    def devices(self, order: DeviceOrder) -> int:
+        """Add devices, move the oldest away, or bring the last ones back; return how many."""
+        if order.act == "back":
+            return self._bring_back()
+        if not 1 <= order.count <= MOST:
+            raise NotASwitch(f"Give a number of devices from 1 to {MOST:,}.")
+        if order.act == "add":
+            return len(self._apple.add_devices(order.server, order.count))
+        if order.to is None:
+            serials = self._apple.remove_devices(order.server, order.count)
+        else:
+            serials = self._apple.reassign_devices(order.server, order.count, to=order.to)
+        self._moved = Moved(order.server, order.to, tuple(serials))
+        return len(serials)
+
+    def _bring_back(self) -> int:
+        if self._moved is None:
+            raise NothingToBringBack
+        moved, self._moved = self._moved, None
+        return len(self._apple.assign_in_portal(moved.serials, moved.server))
+
+    def move_clock(self, order: ClockOrder) -> None:
+        """Let days pass for the bot and the stand-ins. Raises `ClockRefuses`."""
+        self._move_clock(timedelta(days=order.days))
