@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from oauthlib.oauth1 import Client
 
+from bot.kit.clock import Clock
 from bot.sandbox.apple import AppleStandIn, Credentials, Server, serve
 from tests.fakes.clock import FakeClock
 
@@ -57,7 +58,7 @@ class AppleClient:
     """Speaks for one server. `headers` go with every call; a session is opened by `open_session`."""
 
     http: httpx.AsyncClient
-    clock: FakeClock
+    clock: Clock
     credentials: Credentials
     headers: dict[str, str] = field(
         default_factory=lambda: {"User-Agent": "test/1.0", "X-Server-Protocol-Version": "10"}

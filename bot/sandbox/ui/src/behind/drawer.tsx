@@ -54,6 +54,8 @@ function Inside() {
 /** The button of the head and the drawer that it opens. The channel stays in use beside it. */
 export function Behind() {
   const [isOpen, setOpen] = useState(false);
+  // Escape in the channel closes what is open there.
+  const content = useRef<HTMLDivElement>(null);
   return (
     <Dialog.Root open={isOpen} onOpenChange={setOpen} modal={false}>
       <Dialog.Trigger asChild>
@@ -65,7 +67,8 @@ export function Behind() {
         </button>
       </Dialog.Trigger>
       <Dialog.Portal>
-        <Dialog.Content className="behind" aria-describedby={undefined} onInteractOutside={(event) => event.preventDefault()}>
+        <Dialog.Content ref={content} className="behind" aria-describedby={undefined} onInteractOutside={(event) => event.preventDefault()}
+          onEscapeKeyDown={(event) => !content.current?.contains(event.target as Node) && event.preventDefault()}>
           <Inside />
         </Dialog.Content>
       </Dialog.Portal>

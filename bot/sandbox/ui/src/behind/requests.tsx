@@ -7,7 +7,7 @@ type Filter = (typeof filters)[number];
 const labels: Record<Filter, string> = { all: "All", slack: "Slack", apple: "Apple", errors: "Errors" };
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: "UTC" });
-const took = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+const took = (ms: number): string => (ms < 1 ? "<1 ms" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 const isIn = (entry: Entry, filter: Filter): boolean =>
   filter === "all" || (filter === "errors" ? entry.is_error : entry.from === filter || entry.to === filter);
@@ -29,7 +29,7 @@ function Body({ title, shown }: { title: string; shown: Shown }) {
   const isEmpty = shown.body === null || shown.body === undefined || shown.body === "" || (typeof shown.body === "object" && !Object.keys(shown.body).length);
   return (
     <section className="body-part" aria-labelledby={id}>
-      <h4 id={id}>{title}</h4>
+      <h3 id={id}>{title}</h3>
       {headers.length > 0 && <dl className="body-headers">{headers.map(([name, value]) => <div key={name}><dt>{name}</dt><dd>{value}</dd></div>)}</dl>}
       {isEmpty ? <p className="faint">No body.</p> : <pre tabIndex={0} aria-labelledby={id}>{pretty(shown.body)}</pre>}
     </section>

@@ -102,9 +102,10 @@ function Clock({ state, asked, act }: { state: State; asked: number; act: Act })
     <>
       <p className="now"><time dateTime={now.toISOString()}>{time.format(now)} UTC</time>{ahead > 0 && <span className="ahead">{plural(ahead, "day")} ahead</span>}</p>
       <div className="days" role="group" aria-label="Move the clock ahead">
-        {[1, 7, 11, 30].map((count) => <button key={count} type="button" className="button" aria-label={`${plural(count, "day")} ahead`} onClick={() => void move(count)}>+{plural(count, "day")}</button>)}
+        {[1, 7, 11, 30].map((count) => <button key={count} type="button" className="button" aria-label={`+${count} ${count === 1 ? "day" : "days"}`} onClick={() => void move(count)}>+{count}</button>)}
+        <span className="faint" aria-hidden="true">days</span>
         <form className="days-form" onSubmit={submit}>
-          <input type="number" inputMode="numeric" min={1} max={400} step={1} aria-label="Days ahead" placeholder="days" value={days} onChange={(event) => setDays(event.target.value)} />
+          <input type="number" inputMode="numeric" min={1} max={400} step={1} aria-label="Days ahead" placeholder="other" value={days} onChange={(event) => setDays(event.target.value)} />
           <button type="submit" className="button">Move</button>
         </form>
       </div>
@@ -141,7 +142,7 @@ export function Switches({ state, asked, take, say }: { state: State; asked: num
             text="As when its maker leaves or changes the password. The second refusal, five minutes later, counts, and the bot asks to renew."
             onChange={(on) => void act(() => calls.throw("rejected", on, server.name))} />
         ))}
-        <Row name="Throttle some assignments" on={state.throttle} text="A quarter of the devices answer THROTTLED to their first assignment, with an hour to wait. The bot comes back for them."
+        <Row name="Throttle some assignments" on={state.throttle} text="A quarter of the devices answer THROTTLED to their first assignment and for an hour after it, as Requests shows."
           onChange={(on) => void act(() => calls.throw("throttle", on))} />
         <Row name="Slow Apple" on={state.slow} text="Each page of devices takes two seconds. A sync shows its progress in the channel."
           onChange={(on) => void act(() => calls.throw("slow", on))} />
