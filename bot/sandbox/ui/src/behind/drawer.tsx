@@ -21,6 +21,7 @@ function Inside() {
   const choose = (next: Tab) => {
     sessionStorage.setItem(remembered, next);
     setTab(next);
+    setWord({ text: "", isBad: false });
   };
   const step = (event: KeyboardEvent) => {
     if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;

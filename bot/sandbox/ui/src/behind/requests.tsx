@@ -1,4 +1,4 @@
-import { useEffect, useId, useMemo, useRef, useState } from "react";
+import { memo, useCallback, useEffect, useId, useMemo, useRef, useState } from "react";
 import { calls, type Entry, type Shown, type Side } from "./calls";
 
 const names: Record<Side, string> = { slack: "Slack", bot: "bot", apple: "Apple" };
@@ -6,7 +6,8 @@ const filters = ["all", "slack", "apple", "errors"] as const;
 type Filter = (typeof filters)[number];
 const labels: Record<Filter, string> = { all: "All", slack: "Slack", apple: "Apple", errors: "Errors" };
 
-const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", timeZone: "UTC" });
+// As the times of the channel's messages: in the reader's own zone.
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const took = (ms: number): string => (ms < 1 ? "<1 ms" : ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
 
 const isIn = (entry: Entry, filter: Filter): boolean =>
@@ -36,12 +37,12 @@ function Body({ title, shown }: { title: string; shown: Shown }) {
   );
 }
 
-function Request({ entry, isOpen, toggle }: { entry: Entry; isOpen: boolean; toggle: () => void }) {
+const Request = memo(function Request({ entry, isOpen, toggle }: { entry: Entry; isOpen: boolean; toggle: (n: number) => void }) {
   const id = useId();
   const status = entry.status ?? "no answer";
   return (
     <li className={`request ${isOpen ? "is-open" : ""}`}>
-      <button type="button" className="request-line" aria-expanded={isOpen} aria-controls={isOpen ? id : undefined} onClick={toggle}>
+      <button type="button" className="request-line" aria-expanded={isOpen} aria-controls={isOpen ? id : undefined} onClick={() => toggle(entry.n)}>
         <time dateTime={new Date(entry.at * 1000).toISOString()}>{clock.format(entry.at * 1000)}</time>
         <span className={`way way-${entry.from === "bot" ? entry.to : entry.from}`}>{names[entry.from]}<span aria-hidden="true"> → </span><span className="away"> to </span>{names[entry.to]}</span>
         <span className="request-what"><span className="verb">{entry.method}</span> {entry.path}</span>
@@ -52,7 +53,7 @@ function Request({ entry, isOpen, toggle }: { entry: Entry; isOpen: boolean; tog
       {isOpen && <div id={id} className="bodies"><Body title="Request" shown={entry.sent} /><Body title="Answer" shown={entry.answered} /></div>}
     </li>
   );
-}
+});
 
 /** The list follows its newest line unless one has scrolled away, has a request open, or has paused it. */
 export function Requests({ entries }: { entries: Entry[] }) {
@@ -67,6 +68,7 @@ export function Requests({ entries }: { entries: Entry[] }) {
   const shown = useMemo(() => held.filter((entry) => isIn(entry, filter) && (!wanted || textOf(entry).includes(wanted))), [held, filter, wanted]);
   const waiting = paused ? entries.filter((entry) => entry.n > (paused.at(-1)?.n ?? 0)).length : 0;
   const follows = isAtEnd && open === null;
+  const toggle = useCallback((n: number) => setOpen((before) => (before === n ? null : n)), []);
   const toEnd = () => scroller.current?.scrollTo({ top: scroller.current.scrollHeight });
 
   useEffect(() => {
@@ -97,7 +99,7 @@ export function Requests({ entries }: { entries: Entry[] }) {
       </div>
       <div className="request-scroller" ref={scroller} onScroll={scrolled} tabIndex={0} role="region" aria-label="Requests">
         {shown.length === 0 && <p className="faint request-empty">{held.length ? "Nothing matches." : "Quiet. Type /enroll in the channel, and what it brings about is listed here."}</p>}
-        <ol>{shown.map((entry) => <Request key={entry.n} entry={entry} isOpen={open === entry.n} toggle={() => setOpen(open === entry.n ? null : entry.n)} />)}</ol>
+        <ol>{shown.map((entry) => <Request key={entry.n} entry={entry} isOpen={open === entry.n} toggle={toggle} />)}</ol>
       </div>
       {(paused || !isAtEnd || open !== null) && (
         <div className="request-foot">
