@@ -1,8 +1,10 @@
 """The sandbox's own life: where its state is, what happens when its bot ends, what it refuses to touch."""
 
 import argparse
+import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import httpx
@@ -60,3 +62,22 @@ async def test_the_page_is_closed_while_the_bot_is_not_up(tmp_path: Path) -> Non
         answer = await client.get(f"{box.url}/page/people")
         assert answer.status_code == 503
         assert "starting" in answer.json()["text"]
+
+
+async def test_what_runs_in_the_sandbox_is_what_enrollbot_run_runs(tmp_path: Path) -> None:
+    """In the same surroundings `enrollbot run` does the same; the sandbox adds the clock alone."""
+    async with run.sandbox(folder=tmp_path / "box", devices=7) as box:
+        await box.bot.stop()
+        plain = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", "run", env=box.environment)
+        try:
+            # Until the bot listens, connections are refused and tried again.
+            transport = httpx.AsyncHTTPTransport(retries=8)
+            async with httpx.AsyncClient(transport=transport, timeout=30) as client:
+                ready = await client.get(f"http://127.0.0.1:{box.environment['ENROLLBOT_PORT']}/readyz")
+            assert ready.status_code == 200
+            ana = Visitor(box.slack, "ana", within=15)
+            await ana.types("/enroll device list")
+            await ana.sees("7 devices")
+        finally:
+            plain.terminate()
+            assert await plain.wait() == 0
