@@ -14,6 +14,8 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Route
 
 from bot import __version__
+from bot.access import slack as access_screens
+from bot.access.service import AccessService
 from bot.audit.service import AuditService
 from bot.backend.apple import AppleBackend
 from bot.devices import jobs as device_jobs
@@ -22,7 +24,6 @@ from bot.devices.service import DeviceService
 from bot.home import slack as home_screens
 from bot.home.service import HomeService
 from bot.kit import logs, migrations
-from bot.kit.actor import Rights, Role
 from bot.kit.background import Background
 from bot.kit.clock import Clock, SystemClock
 from bot.kit.db import Database
@@ -65,6 +66,7 @@ class Services:
     leases: Leases
     background: Background
     audit: AuditService
+    access: AccessService
     tokens: TokenService
     devices: DeviceService
 
@@ -94,6 +96,7 @@ def _wire(
     background = Background()
     leases = Leases(db, clock)
     audit = AuditService(db, keyring, clock)
+    access = AccessService(db=db, clock=clock, audit=audit, settings=settings)
     tokens = TokenService(
         db=db, clock=clock, keyring=keyring, audit=audit, backend=backend, settings=settings
     )
@@ -111,7 +114,7 @@ def _wire(
         return (await devices.counts([token_id]))[token_id].present
 
     tokens.tell_device_count(present)
-    return Services(settings, clock, db, leases, background, audit, tokens, devices)
+    return Services(settings, clock, db, leases, background, audit, access, tokens, devices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class Bot:
 
     services: Services
     slack: Slack
+    router: Router
     app: SlackApp
     jobs: Jobs
     web: Starlette
@@ -132,13 +136,14 @@ def assemble(wired: Services) -> Bot:
     slack = Slack.connect(
         settings.slack_bot_token or SecretStr(""), api_url=settings.slack_api_url, clock=wired.clock
     )
-    app = _app(wired, slack)
+    router = _router(wired, slack)
+    app = _app(wired, slack, router)
     jobs = Jobs(wired.db, wired.clock, wired.background)
     token_jobs.register(jobs, wired.tokens)
     device_jobs.register(
         jobs, wired.devices, poster=slack.poster, background=wired.background, settings=settings
     )
-    return Bot(wired, slack, app, jobs, _web(wired, slack, app))
+    return Bot(wired, slack, router, app, jobs, _web(wired, slack, app))
 
 
 def prepare_logs(settings: Settings) -> None:
@@ -201,16 +206,28 @@ async def _serve(bot: Bot, listener: socket.socket) -> None:
         await bot.slack.close()
 
 
-def _app(wired: Services, slack: Slack) -> SlackApp:
+def _router(wired: Services, slack: Slack) -> Router:
+    """Register the screens of every room."""
     settings = wired.settings
     router = Router(slash=settings.command)
     home = HomeService(tokens=wired.tokens, devices=wired.devices)
     home_screens.register(router, home, clock=wired.clock)
+    wired.access.tell_members(slack.people.members_of)
+    access_screens.register(
+        router,
+        wired.access,
+        poster=slack.poster,
+        channel=settings.channel,
+        deactivated_of=slack.people.deactivated_of,
+        clock=wired.clock,
+    )
     token_screens.register(router, wired.tokens, poster=slack.poster, channel=settings.channel)
     device_screens.register(router, wired.devices, clock=wired.clock)
+    return router
 
-    async def granted_to(user_id: str) -> Rights:
-        return Rights.of(Role.ADMIN if user_id in settings.admins else settings.default_role)
+
+def _app(wired: Services, slack: Slack, router: Router) -> SlackApp:
+    settings = wired.settings
 
     async def claim(key: str) -> bool:
         async with wired.db.begin() as session:
@@ -227,7 +244,7 @@ def _app(wired: Services, slack: Slack) -> SlackApp:
         router=router,
         background=wired.background,
         clock=wired.clock,
-        granted_to=granted_to,
+        granted_to=wired.access.rights,
         claim=claim,
     )
 

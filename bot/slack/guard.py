@@ -42,10 +42,9 @@ class Guard:
         return crash(call.reference)
 
     def _refusal(self, error: NotAllowed) -> Message:
-        # Roles come from the settings: no person can grant one in chat.
-        ask = "sk who runs the bot to change ENROLLBOT_ADMINS or ENROLLBOT_DEFAULT_ROLE."
         who = " or ".join(mention(user_id) for user_id in self._granters[:5])
-        text = f"{escape(error.message)}\n" + (f"{who} can do this, or a{ask}" if who else f"A{ask}")
+        can = f"{who} can grant it." if who else "Who runs the bot can name an admin in ENROLLBOT_ADMINS."
+        text = f"{escape(error.message)}\n{can}"
         return Message(text, [section(text)])
 
     async def _tell(self, call: Call, told: Message) -> None:

@@ -1,5 +1,7 @@
 """Who a person is in Slack, and how far that limits what was granted to them."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +14,9 @@ from bot.slack.api import SlackApi, SlackRefused, SlackUnreachable
 log = get_logger(__name__)
 
 KEPT_FOR = timedelta(minutes=5)
+#: A role by user group reaches and leaves people within this time.
+MEMBERS_KEPT_FOR = timedelta(seconds=60)
+_ASKED_AT_MOST = 50
 _KEPT_AT_MOST = 5000
 
 
@@ -41,6 +46,7 @@ class People:
         self._api = api
         self._clock = clock
         self._known: dict[str, tuple[datetime, Person]] = {}
+        self._members: dict[str, tuple[datetime, frozenset[str]]] = {}
 
     async def person(self, user_id: str) -> Person:
         """Return who `user_id` is; raises SlackRefused (`user_not_found`) and SlackUnreachable."""
@@ -54,6 +60,44 @@ class People:
             self._known.clear()
         self._known[user_id] = (now, person)
         return person
+
+    async def members_of(self, group_id: str) -> frozenset[str]:
+        """Return who is in a user group, from at most a minute ago.
+
+        Raises SlackRefused (`no_such_subteam`, `missing_scope`) and SlackUnreachable.
+        """
+        now = self._clock.now()
+        kept = self._members.get(group_id)
+        if kept and now - kept[0] < MEMBERS_KEPT_FOR:
+            return kept[1]
+        told = await self._api.read("usergroups.users.list", usergroup=group_id)
+        users = told.get("users")
+        found = (
+            frozenset(user for user in users if isinstance(user, str)) if isinstance(users, list) else None
+        )
+        if found is None:
+            raise SlackRefused("no_such_subteam", method="usergroups.users.list")
+        self._members[group_id] = (now, found)
+        return found
+
+    async def deactivated_of(self, user_ids: Sequence[str]) -> frozenset[str]:
+        """Return which of these people are deactivated; those that Slack does not tell are left out.
+
+        The first 50 are asked about, a few at a time.
+        """
+        turns = asyncio.Semaphore(5)
+
+        async def is_gone(user_id: str) -> bool:
+            async with turns:
+                try:
+                    return (await self.person(user_id)).is_deleted
+                except (SlackRefused, SlackUnreachable) as error:
+                    log.info("slack does not say who this is", user=user_id, error=str(error))
+                    return False
+
+        asked = list(user_ids)[:_ASKED_AT_MOST]
+        gone = await asyncio.gather(*(is_gone(user_id) for user_id in asked))
+        return frozenset(user_id for user_id, is_one in zip(asked, gone, strict=True) if is_one)
 
     async def rights(self, user_id: str, granted: Rights) -> Rights:
         """Return what is left of the granted rights: none for the deactivated and where Slack can't tell."""

@@ -1,6 +1,6 @@
 """Which handler does what, and the role that it needs: rooms register here, nothing is global."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -175,6 +175,21 @@ class Router:
             self._refuse_misspelt_verb(noun, words[1:], bare, role)
             return bare, words[1:]
         return self._refuse(noun, words, role)
+
+    @property
+    def commands(self) -> Mapping[str, Command]:
+        """Every command by its name."""
+        return dict(self._commands)
+
+    @property
+    def actions(self) -> Mapping[str, Screen]:
+        """Every button and select by its action_id."""
+        return dict(self._actions)
+
+    @property
+    def submissions(self) -> Mapping[str, Submission]:
+        """Every modal by its callback_id."""
+        return dict(self._submissions)
 
     def find_action(self, action_id: str) -> Screen | None:
         return self._actions.get(action_id)

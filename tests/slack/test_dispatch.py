@@ -83,10 +83,7 @@ async def test_a_role_too_low_is_named_with_who_can_grant_it(bot: Bot) -> None:
 
     register(bot, show, role=Role.ADMIN)
     await bot.command("token show", user="UVIEW")
-    assert bot.said == (
-        "This needs the role admin.\n<@UADMIN> can do this, or ask who runs the bot to change"
-        " ENROLLBOT_ADMINS or ENROLLBOT_DEFAULT_ROLE."
-    )
+    assert bot.said == "This needs the role admin.\n<@UADMIN> can grant it."
     assert ran == []
 
 

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from bot.kit.actor import Grant, Rights, Role
+from bot.slack.api import SlackRefused
 from tests.fakes.clock import FakeClock
 from tests.slack.bot import Bot
 from tests.slack.web_api import Fault
@@ -56,3 +57,30 @@ async def test_a_person_has_a_name_an_address_and_a_zone(bot: Bot) -> None:
     bot.web.add_user("U1", real_name="Ana", tz="Europe/Paris", profile=profile)
     person = await bot.slack.people.person("U1")
     assert (person.name, person.email, person.tz) == ("Ana", "ana@example.org", "Europe/Paris")
+
+
+async def test_who_is_in_a_group_counts_for_a_minute(bot: Bot, clock: FakeClock) -> None:
+    bot.web.groups["S01"] = ["U1", "U2"]
+    assert await bot.slack.people.members_of("S01") == {"U1", "U2"}
+    bot.web.groups["S01"] = ["U2"]
+    clock.move(timedelta(seconds=59))
+    assert await bot.slack.people.members_of("S01") == {"U1", "U2"}
+    clock.move(timedelta(seconds=1))
+    assert await bot.slack.people.members_of("S01") == {"U2"}
+
+
+async def test_a_group_that_slack_does_not_tell_of_has_no_members_from_before(
+    bot: Bot, clock: FakeClock
+) -> None:
+    bot.web.groups["S01"] = ["U1"]
+    await bot.slack.people.members_of("S01")
+    clock.move(timedelta(minutes=1))
+    bot.web.fail("usergroups.users.list", Fault(error="missing_scope"))
+    with pytest.raises(SlackRefused, match="missing_scope"):
+        await bot.slack.people.members_of("S01")
+
+
+async def test_the_deactivated_are_found_and_the_unknown_left_out(bot: Bot) -> None:
+    bot.web.add_user("U1", deleted=True)
+    bot.web.add_user("U2")
+    assert await bot.slack.people.deactivated_of(["U1", "U2", "U3"]) == {"U1"}

@@ -32,6 +32,7 @@ class WebApi:
     answers: list[dict[str, Any]] = field(default_factory=list)
     messages: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
+    groups: dict[str, list[str]] = field(default_factory=dict)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     contents: dict[str, Callable[[], web.StreamResponse]] = field(default_factory=dict)
     uploads: list[bytes] = field(default_factory=list)
@@ -108,6 +109,10 @@ class WebApi:
     def _users_info(self, body: dict[str, Any]) -> dict[str, Any]:
         user = self.users.get(body["user"])
         return {"user": user} if user else {"ok": False, "error": "user_not_found"}
+
+    def _usergroups_users_list(self, body: dict[str, Any]) -> dict[str, Any]:
+        users = self.groups.get(body["usergroup"])
+        return {"ok": False, "error": "no_such_subteam"} if users is None else {"users": users}
 
     def _conversations_open(self, body: dict[str, Any]) -> dict[str, Any]:
         return {"channel": {"id": f"D{body['users']}"}}

@@ -1,0 +1,78 @@
+"""What can be wrong with a grant, each with what to do next."""
+
+from collections.abc import Iterable
+
+from bot.kit.actor import Role
+from bot.kit.errors import EnrollbotError
+
+GRANTABLE = tuple(role for role in Role if role > Role.NONE)
+
+
+class SubjectWrong(EnrollbotError):
+    def __init__(self, typed: str) -> None:
+        super().__init__(
+            f"“{typed}” is not a person or user group.",
+            next_step="Type @ and choose the person or group from Slack's list.",
+        )
+
+
+class RoleWrong(EnrollbotError):
+    def __init__(self, typed: str, nearest: str | None) -> None:
+        guess = f" Did you mean {nearest}?" if nearest else ""
+        known = ", ".join(role.word for role in GRANTABLE)
+        super().__init__(f"“{typed}” is not a role.{guess}", next_step=f"Use one of: {known}.")
+
+
+class TagsNeeded(EnrollbotError):
+    """An admin limited to tags tried to give or take a role for every token."""
+
+    def __init__(self, own: Iterable[str]) -> None:
+        super().__init__(
+            "Roles for every token need an admin without tags.",
+            next_step=f"Name tags of your own: --tags {','.join(sorted(own))}.",
+        )
+
+
+class TagsNotOwn(EnrollbotError):
+    def __init__(self, tags: Iterable[str], own: Iterable[str]) -> None:
+        super().__init__(
+            f"Your role does not cover: {', '.join(sorted(tags))}.",
+            next_step=f"You can give and take roles for: {', '.join(sorted(own))}.",
+        )
+
+
+class TagTyped(EnrollbotError):
+    def __init__(self, tag: str) -> None:
+        super().__init__(
+            f"“{tag}” cannot be a scope tag.",
+            next_step="Use letters, digits, dots, dashes or underscores, at most 40.",
+        )
+
+
+class NothingGranted(EnrollbotError):
+    """There is no such grant, or none that the person may see."""
+
+    def __init__(self, *, is_by_settings: bool, role: Role | None, slash: str) -> None:
+        if is_by_settings:
+            super().__init__(
+                "This person is an admin by ENROLLBOT_ADMINS, which cannot be revoked in chat.",
+                next_step="Who runs the bot can change that setting.",
+            )
+            return
+        what = f"the role {role.word}" if role else "a role"
+        super().__init__(f"Nobody granted {what} there.", next_step=f"`{slash} role list` shows all grants.")
+
+
+class GroupUnknown(EnrollbotError):
+    def __init__(self) -> None:
+        super().__init__(
+            "Slack does not tell who is in this user group, so the role would reach nobody.",
+            next_step="Look whether the group still exists, and whether the bot may read user groups.",
+        )
+
+
+class GrantedMeanwhile(EnrollbotError):
+    """The delivery was taken before; its first one answers."""
+
+    def __init__(self) -> None:
+        super().__init__("This was done already.")

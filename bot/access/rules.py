@@ -1,0 +1,83 @@
+"""What holds for roles: who they reach, and who may give and take them."""
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+
+from bot.access.errors import GRANTABLE, RoleWrong, SubjectWrong, TagsNeeded, TagsNotOwn, TagTyped
+from bot.access.facts import Granted
+from bot.access.models import SubjectKind
+from bot.kit.actor import Grant, Rights, Role
+from bot.kit.nearest import nearest
+
+_PERSON = re.compile(r"[UW][A-Z0-9]{2,}")
+_GROUP = re.compile(r"S[A-Z0-9]{2,}")
+_TAG = re.compile(r"[a-z0-9._-]{1,40}")
+
+
+def subject_of(text: str) -> tuple[str, SubjectKind]:
+    """Return the Slack id of a mention and what it is. Raises `SubjectWrong`."""
+    if _PERSON.fullmatch(text):
+        return text, SubjectKind.PERSON
+    if _GROUP.fullmatch(text):
+        return text, SubjectKind.GROUP
+    raise SubjectWrong(text[:60])
+
+
+def parse_role(text: str) -> Role:
+    """Read a role that can be granted. Raises `RoleWrong` with the nearest one."""
+    by_word = {role.word: role for role in GRANTABLE}
+    found = by_word.get(text.strip().lower())
+    if found is None:
+        raise RoleWrong(text[:60], nearest(text, by_word))
+    return found
+
+
+def parse_tags(text: str | None) -> frozenset[str] | None:
+    """Read scope tags between commas, semicolons or spaces; None is every token. Raises `TagTyped`."""
+    if text is None:
+        return None
+    tags = frozenset(tag for tag in re.split(r"[\s,;]+", text.lower()) if tag)
+    for tag in sorted(tags):
+        if not _TAG.fullmatch(tag):
+            raise TagTyped(tag[:60])
+    if not tags:
+        raise TagTyped(text[:60])
+    return tags
+
+
+def rights_of(
+    user_id: str, grants: Iterable[Granted], *, groups: Collection[str], default_role: Role
+) -> Rights:
+    """Return the union of a person's grants, of their own and of the `groups` that they are in.
+
+    Who has no grant has the default role.
+    """
+    held = [each for each in grants if each.subject == user_id or each.subject in groups]
+    if not held:
+        return Rights.of(default_role)
+    return Rights(tuple(Grant(each.role, each.tags) for each in held))
+
+
+def admin_tags(rights: Rights) -> frozenset[str] | None:
+    """Return the tags that somebody is admin of, None for every token."""
+    as_admin = [grant.tags for grant in rights.grants if grant.role >= Role.ADMIN]
+    if any(tags is None for tags in as_admin):
+        return None
+    return frozenset[str]().union(*(tags or frozenset() for tags in as_admin))
+
+
+def check_may_change(rights: Rights, tags: frozenset[str] | None) -> None:
+    """Raise `TagsNeeded` or `TagsNotOwn` unless a role for these tags is theirs to give and to take."""
+    own = admin_tags(rights)
+    if own is None:
+        return
+    if tags is None:
+        raise TagsNeeded(own)
+    if tags - own:
+        raise TagsNotOwn(tags - own, own)
+
+
+def visible(rights: Rights, grants: Sequence[Granted]) -> list[Granted]:
+    """Return what an admin sees: an admin limited to tags, the grants that are for one of those."""
+    own = admin_tags(rights)
+    return [each for each in grants if own is None or (each.tags is not None and each.tags & own)]

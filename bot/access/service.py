@@ -1,0 +1,182 @@
+"""Who may do what: grants from chat, admins from the settings, members of user groups from Slack."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.access import rules, store
+from bot.access.errors import GrantedMeanwhile, GroupUnknown, NothingGranted
+from bot.access.facts import Granted
+from bot.access.models import SubjectKind
+from bot.audit.service import AuditService
+from bot.kit.actor import Actor, Rights, Role
+from bot.kit.clock import Clock
+from bot.kit.db import Database
+from bot.kit.errors import EnrollbotError
+from bot.kit.logs import get_logger
+from bot.kit.once import claim_once
+from bot.settings import Settings
+
+log = get_logger(__name__)
+
+#: Return who is in a user group, from at most a minute ago; raises an EnrollbotError when Slack can't tell.
+MembersOf = Callable[[str], Awaitable[Collection[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleChange:
+    """What was granted or revoked; `before` is the grant whose place it took."""
+
+    granted: Granted
+    before: Granted | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTable:
+    """Every grant that an admin may see, the admins by settings, and the role of everybody else."""
+
+    grants: tuple[Granted, ...]
+    by_settings: tuple[str, ...]
+    default_role: Role
+
+
+class AccessService:
+    """Grants and revokes roles, and says what a person may do."""
+
+    def __init__(self, *, db: Database, clock: Clock, audit: AuditService, settings: Settings) -> None:
+        self._db = db
+        self._clock = clock
+        self._audit = audit
+        self._settings = settings
+        self._members_of: MembersOf | None = None
+
+    def tell_members(self, members_of: MembersOf) -> None:
+        """Take the function that says who is in a user group; the toolkit knows it."""
+        self._members_of = members_of
+
+    async def rights(self, user_id: str) -> Rights:
+        """Return what was granted to a person, in person and by user groups.
+
+        A group whose members Slack does not tell grants nothing.
+        """
+        if user_id in self._settings.admins:
+            return Rights.of(Role.ADMIN)
+        async with self._db.read() as session:
+            grants = await store.grants(session)
+        groups = sorted({each.subject for each in grants if each.kind is SubjectKind.GROUP})
+        members = await asyncio.gather(*(self._members(group) for group in groups))
+        mine = {group for group, people in zip(groups, members, strict=True) if user_id in people}
+        return rules.rights_of(user_id, grants, groups=mine, default_role=self._settings.default_role)
+
+    async def table(self, *, actor: Actor) -> RoleTable:
+        """Return who has which role. Raises `NotAllowed`."""
+        actor.require(Role.ADMIN)
+        async with self._db.read() as session:
+            grants = await store.grants(session)
+        return RoleTable(
+            tuple(rules.visible(actor.rights, grants)),
+            tuple(self._settings.admins),
+            self._settings.default_role,
+        )
+
+    async def grant(
+        self,
+        subject: str,
+        *,
+        role: Role,
+        tags: frozenset[str] | None,
+        actor: Actor,
+        delivery: str | None = None,
+    ) -> RoleChange:
+        """Grant a role to a person or user group, for every token or for tags; once more replaces the tags.
+
+        Raises `SubjectWrong`, `TagsNeeded`, `TagsNotOwn`, `GroupUnknown`, `NotAllowed`.
+        """
+        actor.require(Role.ADMIN)
+        found, kind = rules.subject_of(subject)
+        rules.check_may_change(actor.rights, tags)
+        if kind is SubjectKind.GROUP:
+            await self._require_group(found)
+        granted = Granted(found, kind, role, tags, granted_by=actor.id, granted_at=self._clock.now())
+        async with self._db.begin() as session:
+            await self._claim(session, delivery)
+            before = _same(await store.grants(session, locks=True), granted)
+            if before is not None:
+                rules.check_may_change(actor.rights, before.tags)
+            await store.put(session, granted)
+            await self._record(session, actor, "role.granted", granted, before)
+        return RoleChange(granted, before)
+
+    async def revoke(
+        self, subject: str, *, role: Role | None, actor: Actor, delivery: str | None = None
+    ) -> list[RoleChange]:
+        """Take a role, or every role, from a person or user group.
+
+        Raises `SubjectWrong`, `NothingGranted`, `TagsNeeded`, `TagsNotOwn`, `NotAllowed`; then nothing was
+        taken.
+        """
+        actor.require(Role.ADMIN)
+        found, _ = rules.subject_of(subject)
+        async with self._db.begin() as session:
+            await self._claim(session, delivery)
+            seen = rules.visible(actor.rights, await store.grants(session, locks=True))
+            taken = [each for each in seen if each.subject == found and role in (None, each.role)]
+            if not taken:
+                is_by_settings = found in self._settings.admins
+                raise NothingGranted(is_by_settings=is_by_settings, role=role, slash=self._settings.command)
+            for each in taken:
+                rules.check_may_change(actor.rights, each.tags)
+                await store.drop(session, each)
+                await self._record(session, actor, "role.revoked", each, each)
+        return [RoleChange(each, each) for each in taken]
+
+    async def _members(self, group: str) -> Collection[str]:
+        if self._members_of is None:
+            return ()
+        try:
+            return await self._members_of(group)
+        except EnrollbotError as error:
+            log.warning(
+                "a group grants nothing: slack does not say who is in it", group=group, why=str(error)
+            )
+            return ()
+
+    async def _require_group(self, group: str) -> None:
+        if self._members_of is None:
+            raise GroupUnknown
+        try:
+            await self._members_of(group)
+        except EnrollbotError:
+            raise GroupUnknown from None
+
+    async def _claim(self, session: AsyncSession, delivery: str | None) -> None:
+        if delivery is not None and not await claim_once(session, delivery, self._clock.now()):
+            raise GrantedMeanwhile
+
+    async def _record(
+        self, session: AsyncSession, actor: Actor, action: str, granted: Granted, before: Granted | None
+    ) -> None:
+        await self._audit.record(
+            session,
+            actor=actor,
+            action=action,
+            subject_kind=granted.kind.value,
+            subject_id=granted.subject,
+            subject_name=granted.subject,
+            tags=(granted.tags or frozenset()) | ((before and before.tags) or frozenset()),
+            detail={
+                "role": granted.role.word,
+                "tags": _listed(granted),
+                "tags_before": _listed(before) if before else None,
+            },
+        )
+
+
+def _same(grants: list[Granted], granted: Granted) -> Granted | None:
+    return next((g for g in grants if (g.subject, g.role) == (granted.subject, granted.role)), None)
+
+
+def _listed(granted: Granted) -> list[str] | str:
+    return "every token" if granted.tags is None else sorted(granted.tags)
