@@ -243,14 +243,16 @@ class EnrollmentBackend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BackendTexts:
-    """The service's own words, in mrkdwn. Steps are numbered where they are shown.
+    """The service's own words. Steps are numbered where they are shown.
 
-    `{name}` stands for the token's name, `{server}` for its MDM server, `{org}` for its
-    organisation, `{apple_id}` for who should sign in.
+    `service` and `portal` are plain names, `agreement` is the label of a box to tick; the others are
+    mrkdwn, in which `{name}` stands for the token's name, `{server}` for its MDM server, `{org}`
+    for its organisation, `{apple_id}` for who should sign in.
     """
 
     service: str
     portal: str
+    agreement: str
     add_steps: tuple[str, ...]
     renew_steps: tuple[str, ...]
     renew_new_key_steps: tuple[str, ...]

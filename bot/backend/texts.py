@@ -4,6 +4,7 @@ Apple renames its screens now and then: `ENROLLBOT_ABM_STEPS` names a TOML file 
 place of the texts here.
 """
 
+import dataclasses
 import string
 import tomllib
 from pathlib import Path
@@ -33,6 +34,7 @@ _UPLOAD = "Press *Upload server token* here and choose the new file, within minu
 APPLE_TEXTS = BackendTexts(
     service="Apple",
     portal="ABM",
+    agreement="I agree that user and device information is sent to Apple",
     add_steps=(
         "Make a *new* server for it in ABM (your name, *Preferences*, the MDM servers, which newer screens"
         " call device management services, *Add*), or open the one just made for it; never the server of the"
@@ -106,7 +108,7 @@ def load_texts(path: Path | None) -> BackendTexts:
     values = msgspec.structs.asdict(steps)
     for key, value in values.items():
         _check(path, key, (value,) if isinstance(value, str) else value)
-    return BackendTexts(service=APPLE_TEXTS.service, portal=APPLE_TEXTS.portal, **values)
+    return dataclasses.replace(APPLE_TEXTS, **values)
 
 
 def _check(path: Path, key: str, steps: tuple[str, ...]) -> None:

@@ -60,7 +60,7 @@ class Syncs:
     async def _start_checked(
         self, token: TokenView, actor: Actor, *, full: bool, exempt: bool, delivery: str | None
     ) -> SyncStarted:
-        _checked(token, actor)
+        self._checked(token, actor)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
             started = await self._start(session, token, actor, full=full, exempt=exempt)
@@ -91,7 +91,7 @@ class Syncs:
         """
         actor.require(Role.OPERATOR)
         if name is not None:
-            return [_checked(await self._books.tokens.get(name, actor=actor), actor)]
+            return [self._checked(await self._books.tokens.get(name, actor=actor), actor)]
         views = await self._books.tokens.list_tokens(actor=actor)
         usable = [
             view for view in views if view.has_token and actor.rights.role_for(view.tags) >= Role.OPERATOR
@@ -102,7 +102,13 @@ class Syncs:
 
     async def syncable_by_id(self, token_id: str, *, actor: Actor) -> TokenView:
         """Return a token that the actor may sync. Raises `NotAllowed`, `TokenGone`, `TokenAwaited`."""
-        return _checked(await self._books.tokens.get_by_id(token_id, actor=actor), actor)
+        return self._checked(await self._books.tokens.get_by_id(token_id, actor=actor), actor)
+
+    def _checked(self, token: TokenView, actor: Actor) -> TokenView:
+        actor.require(Role.OPERATOR, tags=token.tags)
+        if not token.has_token:
+            raise TokenAwaited(token.name, token.id, portal=self._books.texts.portal)
+        return token
 
     async def _go_on(
         self, session: AsyncSession, sync: Sync, token: TokenView, actor: Actor, *, full: bool
@@ -302,10 +308,3 @@ def _was_left_in_its_pause(sync: Sync, wishes: Sequence[WaitingSync]) -> bool:
 def _weight(wish: WaitingSync) -> tuple[bool, bool, datetime]:
     """Order wishes for one token by how much one sync has to do to fulfil them all."""
     return wish.kind is WishKind.FULL, wish.reason is WishReason.RENEWAL, wish.asked_at
-
-
-def _checked(token: TokenView, actor: Actor) -> TokenView:
-    actor.require(Role.OPERATOR, tags=token.tags)
-    if not token.has_token:
-        raise TokenAwaited(token.name, token.id)
-    return token

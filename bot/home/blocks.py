@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
+from bot.backend.port import BackendTexts
 from bot.home.rules import TokenRow, days, devices, headline, worst_first
 from bot.kit.actor import Role
 from bot.kit.spreadsheet import BYTE_ORDER_MARK, csv_lines
@@ -53,11 +54,13 @@ _SHOWN_TOKENS = 12
 _HELP_LINES = 12
 
 
-def status(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime) -> Message:
+def status(
+    rows: Sequence[TokenRow], *, texts: BackendTexts, role: Role, slash: str, now: datetime
+) -> Message:
     """Health at a glance: one line, then the tokens, the worst first."""
     blocks = [section(f"*{escape(headline(rows))}*")]
     for row in worst_first(rows)[:_SHOWN_TOKENS]:
-        blocks += _token_lines(row, role=role, now=now)
+        blocks += _token_lines(row, texts=texts, role=role, now=now)
     if len(rows) > _SHOWN_TOKENS:
         blocks.append(context(f"and {len(rows) - _SHOWN_TOKENS} more: {code(f'{slash} token list')}"))
     if not rows:
@@ -66,17 +69,19 @@ def status(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime) -
     return Message(text_of(blocks), blocks)
 
 
-def token_list(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime, first: int = 0) -> Message:
+def token_list(
+    rows: Sequence[TokenRow], *, texts: BackendTexts, role: Role, slash: str, now: datetime, first: int = 0
+) -> Message:
     """One page of the tokens, two lines each, the worst first; `first` is the place of the page's first."""
     if not rows:
-        return status(rows, role=role, slash=slash, now=now)
+        return status(rows, texts=texts, role=role, slash=slash, now=now)
     first = max(0, min(first, len(rows) - 1)) // PAGE * PAGE
     page = worst_first(rows)[first : first + PAGE]
     where = f", {first + 1} to {first + len(page)}" if len(rows) > PAGE else ""
     word = "token" if len(rows) == 1 else "tokens"
     blocks: list[Block] = [section(f"*{len(rows)} enrollment {word}{where}*")]
     for row in page:
-        text = f"{bold(row.token.name)} · {_state(row.token)}\n{_devices_line(row, now)}"
+        text = f"{bold(row.token.name)} · {_state(row.token, texts)}\n{_devices_line(row, now)}"
         show = _named(button("Show", action_id=SHOW_TOKEN, value=row.token.id), row.token)
         blocks.append(section(text, accessory=show))
     turns = [button("Export CSV", action_id=EXPORT_TOKENS)]
@@ -88,15 +93,16 @@ def token_list(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetim
     return Message(text_of(blocks), blocks)
 
 
-def token_csv(rows: Sequence[TokenRow]) -> bytes:
+def token_csv(rows: Sequence[TokenRow], *, texts: BackendTexts) -> bytes:
     """All tokens as a file for spreadsheets, times in UTC."""
-    return BYTE_ORDER_MARK + csv_lines([_COLUMNS, *(_cells(row) for row in worst_first(rows))])
+    return BYTE_ORDER_MARK + csv_lines([_COLUMNS, *(_cells(row, texts) for row in worst_first(rows))])
 
 
-def _cells(row: TokenRow) -> list[str]:
+def _cells(row: TokenRow, texts: BackendTexts) -> list[str]:
     token = row.token
     return [
-        *(token.name, token.state.value, "" if token.days_left is None else str(token.days_left)),
+        *(token.name, token.state.in_words(service=texts.service)),
+        "" if token.days_left is None else str(token.days_left),
         *(_iso(token.expires_at), token.org_name or "", token.org_id or "", token.server_name or ""),
         *(token.made_by or "", token.mdm_url or "", " ".join(sorted(token.tags))),
         *(str(row.counts.present), str(row.counts.without_profile), _iso(row.syncs.last_ok_at)),
@@ -107,11 +113,11 @@ def _iso(moment: datetime | None) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
 
 
-def token_card(row: TokenRow, *, role: Role, now: datetime) -> Message:
+def token_card(row: TokenRow, *, texts: BackendTexts, role: Role, now: datetime) -> Message:
     """Everything about one token that may be shown, and what to do next."""
     token = row.token
-    title = section(f"{bold(f'Token {token.name}')} · {_state(token)}")
-    blocks: list[Block] = [title, fields(*_facts(row, now))]
+    title = section(f"{bold(f'Token {token.name}')} · {_state(token, texts)}")
+    blocks: list[Block] = [title, fields(*_facts(row, texts, now))]
     if token.next_step:
         blocks.append(section(next_text(token)))
     buttons = _token_buttons(row, role)
@@ -153,13 +159,13 @@ def help_topic(commands: Sequence[Command]) -> Message:
     return Message(text_of(blocks), blocks)
 
 
-def home_tab(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime) -> View:
+def home_tab(rows: Sequence[TokenRow], *, texts: BackendTexts, role: Role, slash: str, now: datetime) -> View:
     """The Home tab: one status line, then the tokens, the worst first."""
     if role < Role.VIEWER:
         return home(section("*You have no role here yet.* An admin of this bot can grant you one."))
     blocks: list[Block] = [header(headline(rows)), context(f"As of {local_time(now, now)}")]
     for row in worst_first(rows)[:_SHOWN_TOKENS]:
-        blocks += [divider(), *_token_lines(row, role=role, now=now)]
+        blocks += [divider(), *_token_lines(row, texts=texts, role=role, now=now)]
     if not rows:
         blocks += _beginning(role, slash)
     if role >= Role.ADMIN and rows:
@@ -167,10 +173,10 @@ def home_tab(rows: Sequence[TokenRow], *, role: Role, slash: str, now: datetime)
     return home(*blocks)
 
 
-def _token_lines(row: TokenRow, *, role: Role, now: datetime) -> list[Block]:
+def _token_lines(row: TokenRow, *, texts: BackendTexts, role: Role, now: datetime) -> list[Block]:
     token = row.token
-    where = " · ".join(escape(part) for part in (token.org_name, _server(token)) if part)
-    text = f"{bold(token.name)} · {_state(token)}"
+    where = " · ".join(escape(part) for part in (token.org_name, _server(token, texts)) if part)
+    text = f"{bold(token.name)} · {_state(token, texts)}"
     lines = [text, _devices_line(row, now)] + ([where] if where else [])
     buttons = _token_buttons(row, role)
     blocks: list[Block] = [section("\n".join(lines))]
@@ -206,10 +212,11 @@ def _beginning(role: Role, slash: str) -> list[Block]:
     return [section(text), actions(button("Add token", action_id=ADD_TOKEN, style="primary"))]
 
 
-def _state(token: TokenView) -> str:
+def _state(token: TokenView, texts: BackendTexts) -> str:
+    state = escape(token.state.in_words(service=texts.service))
     if token.days_left is None or token.state in (TokenState.AWAITING, TokenState.EXPIRED):
-        return token.state.value
-    return f"{token.state.value}, {days(token.days_left)} left"
+        return state
+    return f"{state}, {days(token.days_left)} left"
 
 
 def _devices_line(row: TokenRow, now: datetime) -> str:
@@ -232,11 +239,11 @@ def _sync_line(row: TokenRow, now: datetime) -> str:
     return last
 
 
-def _facts(row: TokenRow, now: datetime) -> list[str]:
+def _facts(row: TokenRow, texts: BackendTexts, now: datetime) -> list[str]:
     token = row.token
     facts = [
         ("Organisation", escape(f"{token.org_name} ({token.org_id})") if token.org_name else None),
-        ("MDM server in ABM", escape(token.server_name) if token.server_name else None),
+        (f"MDM server in {escape(texts.portal)}", escape(token.server_name) if token.server_name else None),
         ("Expires", local_time(token.expires_at) if token.expires_at else None),
         ("Made by", escape(token.made_by) if token.made_by else None),
         ("Devices", _devices_line(row, now) if token.has_token else None),
@@ -266,8 +273,8 @@ def _small_print(token: TokenView, now: datetime) -> list[str]:
     return parts
 
 
-def _server(token: TokenView) -> str | None:
-    return f"MDM server in ABM: {token.server_name}" if token.server_name else None
+def _server(token: TokenView, texts: BackendTexts) -> str | None:
+    return f"MDM server in {texts.portal}: {token.server_name}" if token.server_name else None
 
 
 def _owner(owner: str) -> str:

@@ -1,5 +1,6 @@
 """Join what the rooms know of tokens."""
 
+from bot.backend.port import BackendTexts
 from bot.devices.facts import DeviceCounts
 from bot.devices.service import DeviceService
 from bot.home.rules import TokenRow
@@ -14,6 +15,11 @@ class HomeService:
     def __init__(self, *, tokens: TokenService, devices: DeviceService) -> None:
         self._tokens = tokens
         self._devices = devices
+
+    @property
+    def texts(self) -> BackendTexts:
+        """The service's own words, for the screens of this room."""
+        return self._tokens.texts
 
     async def overview(self, *, actor: Actor) -> list[TokenRow]:
         """Return every token that the actor may see, by name."""

@@ -52,12 +52,19 @@ class _Screens:
     def __init__(self, router: Router, service: HomeService, clock: Clock) -> None:
         self._router = router
         self._service = service
+        self._texts = service.texts
         self._clock = clock
 
     async def status(self, call: Call) -> None:
         rows = await self._service.overview(actor=call.actor)
-        role = call.actor.rights.highest
-        await call.answer(blocks.status(rows, role=role, slash=self._router.slash, now=self._clock.now()))
+        shown = blocks.status(
+            rows,
+            texts=self._texts,
+            role=call.actor.rights.highest,
+            slash=self._router.slash,
+            now=self._clock.now(),
+        )
+        await call.answer(shown)
 
     async def help(self, call: Call) -> None:
         topic = " ".join(call.args.rest)
@@ -68,24 +75,15 @@ class _Screens:
         )
 
     async def token_list(self, call: Call) -> None:
-        rows = await self._service.overview(actor=call.actor)
-        role = call.actor.rights.highest
-        await call.answer(blocks.token_list(rows, role=role, slash=self._router.slash, now=self._clock.now()))
+        await call.answer(await self._page(call))
 
     async def turn_tokens(self, call: Call) -> None:
-        rows = await self._service.overview(actor=call.actor)
-        page = blocks.token_list(
-            rows,
-            role=call.actor.rights.highest,
-            slash=self._router.slash,
-            now=self._clock.now(),
-            first=int(call.value) if call.value.isdecimal() else 0,
-        )
-        await call.answer(page, replace=True)
+        first = int(call.value) if call.value.isdecimal() else 0
+        await call.answer(await self._page(call, first=first), replace=True)
 
     async def export_tokens(self, call: Call) -> None:
         rows = await self._service.overview(actor=call.actor)
-        content = blocks.token_csv(rows)
+        content = blocks.token_csv(rows, texts=self._texts)
         await call.send_file(name="tokens.csv", content=content, comment=f"{len(rows)} enrollment tokens")
         await call.answer("The file `tokens.csv` is in your direct messages.")
 
@@ -102,9 +100,21 @@ class _Screens:
             return
         role = call.actor.rights.highest
         rows = await self._service.overview(actor=call.actor) if role >= Role.VIEWER else []
-        view = blocks.home_tab(rows, role=role, slash=self._router.slash, now=self._clock.now())
+        view = blocks.home_tab(
+            rows, texts=self._texts, role=role, slash=self._router.slash, now=self._clock.now()
+        )
         await call.publish_home(view)
+
+    async def _page(self, call: Call, *, first: int = 0) -> Message:
+        return blocks.token_list(
+            await self._service.overview(actor=call.actor),
+            texts=self._texts,
+            role=call.actor.rights.highest,
+            slash=self._router.slash,
+            now=self._clock.now(),
+            first=first,
+        )
 
     def _card(self, row: TokenRow, call: Call) -> Message:
         role = call.actor.rights.role_for(row.token.tags)
-        return blocks.token_card(row, role=role, now=self._clock.now())
+        return blocks.token_card(row, texts=self._texts, role=role, now=self._clock.now())

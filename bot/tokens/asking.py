@@ -62,7 +62,7 @@ class Asking:
         if token is None:
             raise TokenGone
         if sealed is None:
-            raise TokenAwaited(token.name, token.id)
+            raise TokenAwaited(token.name, token.id, portal=self._books.texts.portal)
         return self._books.keyring.decrypt(sealed, table="token_secret", column="credentials", row=token_id)
 
     async def ask(self, token: Token) -> ServiceAnswer:

@@ -71,7 +71,6 @@ _LABELS = {
 }
 _HEADLINES: dict[type[RenewalFault], str] = {
     WrongServer: "this file belongs to another MDM server",
-    ServerMadeAgain: "the server was deleted in ABM and made again",
     WrongOrganisation: "this file belongs to another organisation",
     RenewedExpired: "the token in this file has expired",
     NotLater: "this file holds no newer token",
@@ -137,9 +136,10 @@ def _fill(template: str, token: TokenView) -> str:
     return rules.fill(template, {place: escape(value) for place, value in values.items()})
 
 
-def _where(token: TokenView) -> str:
+def _where(token: TokenView, texts: BackendTexts) -> str:
     made_by = f" · made by {escape(token.made_by)}" if token.made_by else ""
-    return f"{escape(token.org_name)} · MDM server in ABM: {escape(token.server_name)}{made_by}"
+    server = f"MDM server in {escape(texts.portal)}: {escape(token.server_name)}"
+    return f"{escape(token.org_name)} · {server}{made_by}"
 
 
 def _expiry(token: TokenView) -> str:
@@ -170,7 +170,7 @@ def add_modal(name: str = "", *, texts: BackendTexts) -> View:
             _text("Apple ID", "apple_id", _APPLE_ID_HINT, placeholder="ade@example.com", most=254),
             _text("MDM server URL", "mdm_url", _URL_HINT, placeholder="https://mdm.example.com", most=2000),
             _text("Scope tags", "tags", _TAGS_HINT, placeholder="schools, france", most=800),
-            input_block(label="Agreement", block_id="agree", element=checkboxes({"agree": rules.AGREEMENT})),
+            input_block(label="Agreement", block_id="agree", element=checkboxes({"agree": texts.agreement})),
         ],
     )
 
@@ -193,14 +193,15 @@ def adding_view() -> View:
     return _waiting("Add a token", "Making the key pair…")
 
 
-def added(result: Added) -> Message:
+def added(result: Added, *, texts: BackendTexts) -> Message:
     """Say what to do in the portal now; the certificate comes as a file beside it."""
     token = result.token
+    sent = f"The certificate {code(result.certificate.file_name)} is in your direct messages."
     return Message.of(
         section(
             _lines(
                 f"*Token {escape(token.name)} added; it awaits its server token*",
-                f"The certificate {code(result.certificate.file_name)} is in your direct messages. In ABM:",
+                f"{sent} In {escape(texts.portal)}:",
             )
         ),
         section(numbered(result.steps, token)),
@@ -209,14 +210,15 @@ def added(result: Added) -> Message:
     )
 
 
-def added_view(result: Added) -> View:
-    return _told("Token added", added(result).blocks)
+def added_view(result: Added, *, texts: BackendTexts) -> View:
+    return _told("Token added", added(result, texts=texts).blocks)
 
 
-def certificate_comment(name: str, certificate: Certificate) -> str:
+def certificate_comment(name: str, certificate: Certificate, *, texts: BackendTexts) -> str:
     """Return the line that goes with a certificate file."""
     return (
-        f"Certificate of token {escape(name)}, to upload to its server in ABM. It is no secret."
+        f"Certificate of token {escape(name)}, to upload to its server in {escape(texts.portal)}."
+        " It is no secret."
         f" SHA-256 {code(certificate.fingerprint[:16])}…"
     )
 
@@ -228,7 +230,7 @@ def certificate_sent(certificate: Certificate) -> str:
 # Uploading
 
 
-def upload_modal(token: TokenView) -> View:
+def upload_modal(token: TokenView, *, texts: BackendTexts) -> View:
     """Ask for the server token file of one token."""
     if token.has_token:
         told = (
@@ -236,7 +238,7 @@ def upload_modal(token: TokenView) -> View:
         )
         told += " the new one has passed every check."
     else:
-        told = f"The file that ABM gave for the server of token {bold(token.name)}."
+        told = f"The file that {escape(texts.portal)} gave for the server of token {bold(token.name)}."
     return modal(
         title="Upload server token",
         callback_id=UPLOAD,
@@ -254,8 +256,9 @@ def upload_modal(token: TokenView) -> View:
     )
 
 
-def checking_view() -> View:
-    return _waiting("Upload server token", "Checking…\nOpening the file and asking Apple about the token.")
+def checking_view(*, texts: BackendTexts) -> View:
+    asking = f"Opening the file and asking {escape(texts.service)} about the token."
+    return _waiting("Upload server token", f"Checking…\n{asking}")
 
 
 def in_use_view(error: AlreadyInUse) -> View:
@@ -263,19 +266,20 @@ def in_use_view(error: AlreadyInUse) -> View:
     return _told("Upload server token", [section(escape(error.message))])
 
 
-def uploaded_view(result: Uploaded, *, by: str) -> View:
-    message = renewed(result, by=by) if result.former else installed(result, by=by)
+def uploaded_view(result: Uploaded, *, by: str, texts: BackendTexts) -> View:
+    told = renewed if result.former else installed
+    message = told(result, by=by, texts=texts)
     return _told("Token renewed" if result.former else "Token active", message.blocks)
 
 
-def installed(result: Uploaded, *, by: str) -> Message:
+def installed(result: Uploaded, *, by: str, texts: BackendTexts) -> Message:
     """Tell the channel of a token that is active now. `by` is a Slack user id."""
     token = result.token
     return Message.of(
         section(
             _lines(
                 f"*Token {escape(token.name)} is active*, uploaded by {mention(by)}",
-                _where(token),
+                _where(token, texts),
                 f"Expires {_expiry(token)}",
                 "The first full sync has started; its result follows.",
             )
@@ -284,11 +288,11 @@ def installed(result: Uploaded, *, by: str) -> Message:
     )
 
 
-def renewed(result: Uploaded, *, by: str) -> Message:
+def renewed(result: Uploaded, *, by: str, texts: BackendTexts) -> Message:
     """Tell the channel of a renewal: old and new expiry, and who made the token."""
     token, former = result.token, result.former
     if former is None:
-        return installed(result, by=by)
+        return installed(result, by=by, texts=texts)
     same_maker = token.made_by is not None and token.made_by == former.made_by
     return Message.of(
         section(
@@ -305,16 +309,17 @@ def renewed(result: Uploaded, *, by: str) -> Message:
     )
 
 
-def refused_view(token: TokenView, error: EnrollbotError) -> View:
+def refused_view(token: TokenView, error: EnrollbotError, *, texts: BackendTexts) -> View:
     """Say why a file was not stored, how the token in use stands, and what to do next."""
-    return _told("Not renewed" if token.has_token else "Not stored", refused(token, error).blocks)
+    title = "Not renewed" if token.has_token else "Not stored"
+    return _told(title, refused(token, error, texts=texts).blocks)
 
 
-def refused(token: TokenView, error: EnrollbotError) -> Message:
+def refused(token: TokenView, error: EnrollbotError, *, texts: BackendTexts) -> Message:
     if isinstance(error, RenewalRefused):
-        return _renewal_refused(token, error)
+        return _renewal_refused(token, error, texts)
     if isinstance(error, FileFitsAnotherToken):
-        return _fits_another(token, error)
+        return _fits_another(token, error, texts)
     return Message.of(
         section(
             _lines(
@@ -327,30 +332,37 @@ def refused(token: TokenView, error: EnrollbotError) -> Message:
     )
 
 
-def _renewal_refused(token: TokenView, error: RenewalRefused) -> Message:
+def _renewal_refused(token: TokenView, error: RenewalRefused, texts: BackendTexts) -> Message:
     decisive, other = error.faults[0], error.other
+    own = way_out(decisive, error.standing, portal=texts.portal)
     return Message.of(
         section(
             _lines(
-                f"*Not renewed: {_HEADLINES.get(type(decisive), 'the file did not pass every check')}*",
+                f"*Not renewed: {_headline(decisive, texts)}*",
                 *(escape(fault.message) for fault in error.faults),
                 "Nothing was changed here.",
-                _standing(token.name, error.standing),
+                _standing(token.name, error.standing, texts),
                 _needed_elsewhere(other),
-                _next(_for_the_other(other, token), token, escape(way_out(decisive, error.standing))),
+                _next(_for_the_other(other, token, texts), token, escape(own)),
             )
         ),
         actions(*_refusal_buttons(token, other, decisive)),
     )
 
 
-def _fits_another(token: TokenView, error: FileFitsAnotherToken) -> Message:
+def _headline(fault: RenewalFault, texts: BackendTexts) -> str:
+    if isinstance(fault, ServerMadeAgain):
+        return f"the server was deleted in {escape(texts.portal)} and made again"
+    return _HEADLINES.get(type(fault), "the file did not pass every check")
+
+
+def _fits_another(token: TokenView, error: FileFitsAnotherToken, texts: BackendTexts) -> Message:
     server, other, standing = error.server_name or token.name, error.other, error.standing
     if other.need.is_none:
-        return _belongs_where_it_is(token, error)
+        return _belongs_where_it_is(token, error, texts)
     word = "Not renewed" if standing else "Not stored"
     own = (
-        way_out(_wrong_server(token.name, server), standing)
+        _way_to_own(token.name, server, standing, texts)
         if standing
         else f"upload the file made for {token.name} here."
     )
@@ -361,16 +373,16 @@ def _fits_another(token: TokenView, error: FileFitsAnotherToken) -> Message:
                 f"It was made for the certificate of token {escape(other.name)}; token"
                 f" {escape(token.name)} needs one made for server {escape(server)}.",
                 "Nothing was changed here.",
-                _standing(token.name, standing),
+                _standing(token.name, standing, texts),
                 _needed_elsewhere(other),
-                _next(_for_the_other(other, token), token, escape(own)),
+                _next(_for_the_other(other, token, texts), token, escape(own)),
             )
         ),
         actions(*_refusal_buttons(token, other, None)),
     )
 
 
-def _belongs_where_it_is(token: TokenView, error: FileFitsAnotherToken) -> Message:
+def _belongs_where_it_is(token: TokenView, error: FileFitsAnotherToken, texts: BackendTexts) -> Message:
     """Say that another token has the file, or a newer one; only a token without one is helped on."""
     other, standing = escape(error.other.name), error.standing
     fact = (
@@ -378,11 +390,12 @@ def _belongs_where_it_is(token: TokenView, error: FileFitsAnotherToken) -> Messa
         if error.other.need is Need.IN_USE
         else f"*{other} already uses a newer token than this. Nothing to do.*"
     )
-    lines = [fact, f"Nothing was changed for {escape(token.name)}.", _standing(token.name, standing)]
+    stands = _standing(token.name, standing, texts)
+    lines = [fact, f"Nothing was changed for {escape(token.name)}.", stands]
     if standing is not None and standing.accepted is not False:
         return Message.of(section(_lines(*lines)))
     server = error.server_name or token.name
-    own = way_out(_wrong_server(token.name, server), standing) if standing else "Upload it here."
+    own = _way_to_own(token.name, server, standing, texts) if standing else "Upload it here."
     waits = f"{escape(token.name)} still needs the file of its own server. "
     return Message.of(
         section(_lines(*lines, f"Next: {waits}{escape(own)}")),
@@ -390,21 +403,23 @@ def _belongs_where_it_is(token: TokenView, error: FileFitsAnotherToken) -> Messa
     )
 
 
-def _wrong_server(name: str, server: str) -> WrongServer:
-    return WrongServer(name, server_name=server, made_for=None)
+def _way_to_own(name: str, server: str, standing: Standing, texts: BackendTexts) -> str:
+    fault = WrongServer(name, server_name=server, made_for=None, portal=texts.portal)
+    return way_out(fault, standing, portal=texts.portal)
 
 
-def _standing(name: str, standing: Standing | None) -> str | None:
+def _standing(name: str, standing: Standing | None, texts: BackendTexts) -> str | None:
     if standing is None:
         return None
+    service = escape(texts.service)
     if standing.accepted is None:
-        return f"{escape(name)}: Apple could not be asked about the current token."
+        return f"{escape(name)}: {service} could not be asked about the current token."
     if standing.accepted:
         left = f" ({days(standing.days_left)} left)" if standing.days_left is not None else ""
-        return f"{escape(name)}: Apple still accepts the current token{left}."
+        return f"{escape(name)}: {service} still accepts the current token{left}."
     return (
-        f"{escape(name)}: Apple no longer accepts the current token; new devices get no profile until a right"
-        " file is uploaded."
+        f"{escape(name)}: {service} no longer accepts the current token; new devices get no profile until a"
+        " right file is uploaded."
     )
 
 
@@ -415,15 +430,15 @@ def _needed_elsewhere(other: OtherToken | None) -> str | None:
     return f"{ended}, so it is needed there now." if other.can_open else f"{ended}."
 
 
-def _for_the_other(other: OtherToken | None, token: TokenView) -> str:
+def _for_the_other(other: OtherToken | None, token: TokenView, texts: BackendTexts) -> str:
     if other is None:
         return ""
     name = escape(other.name)
     if other.can_open:
         return f"upload this file to {name}."
     return (
-        f"the server of {name} has the certificate of {escape(token.name)} in ABM. Put the one of {name}"
-        f" there, download its token and upload it to {name}."
+        f"the server of {name} has the certificate of {escape(token.name)} in {escape(texts.portal)}."
+        f" Put the one of {name} there, download its token and upload it to {name}."
     )
 
 
@@ -451,17 +466,17 @@ def _refusal_buttons(
 # Renewing
 
 
-def renewal(opened: Renewal) -> Message:
+def renewal(opened: Renewal, *, texts: BackendTexts) -> Message:
     """Show who signs in where, what it ends, and the steps; the upload button stands at the end."""
     token = opened.token
     facts = _lines(
         f"*Renew token {escape(token.name)}*",
-        f"{_where(token)} · expires {_expiry(token)}",
+        f"{_where(token, texts)} · expires {_expiry(token)}",
         f"The bot is ready: key pair and database are in order. {escape(opened.answer.sentence)}",
         *(escape(sentence) for sentence in opened.running),
     )
     who = bold(opened.sign_in_as) if opened.sign_in_as else "an account that manages servers"
-    where = f"*Who signs in:* {who} · *Server in ABM:* {bold(token.server_name)}"
+    where = f"*Who signs in:* {who} · *Server in {escape(texts.portal)}:* {bold(token.server_name)}"
     buttons = [next_button(NextAction.UPLOAD, token.id)]
     if opened.certificate is not None or token.staged_fingerprint is not None:
         buttons.append(next_button(NextAction.GET_CERTIFICATE, token.id))
@@ -535,7 +550,7 @@ def tags_changed(token: TokenView, *, by: str) -> Message:
     )
 
 
-def remove_modal(token: TokenView, *, devices: int | None = None) -> View:
+def remove_modal(token: TokenView, *, texts: BackendTexts, devices: int | None = None) -> View:
     """Ask for the name to be typed, and say what removal does to how many devices."""
     its_own = f"Its {how_many(devices)} are" if devices not in (None, 1) else "Its devices are"
     its_own = "Its 1 device is" if devices == 1 else its_own
@@ -543,8 +558,9 @@ def remove_modal(token: TokenView, *, devices: int | None = None) -> View:
         (
             f"Its key pair and credentials are deleted at once and cannot be brought back. {its_own} marked"
             " removed here, and so are its profiles.",
-            "Enrolled devices keep working. Apple keeps the profiles on the devices: they still get them when"
-            " they are set up again, until another server takes them over in ABM.",
+            f"Enrolled devices keep working. {escape(texts.service)} keeps the profiles on the devices: they"
+            " still get them when they are set up again, until another server takes them over in"
+            f" {escape(texts.portal)}.",
         )
         if token.has_token
         else (
@@ -559,7 +575,7 @@ def remove_modal(token: TokenView, *, devices: int | None = None) -> View:
         blocks=[
             section(
                 _lines(
-                    f"*Token {escape(token.name)}* ({escape(token.state.value)})",
+                    f"*Token {escape(token.name)}* ({escape(token.state.in_words(service=texts.service))})",
                     *told,
                 )
             ),
@@ -573,35 +589,36 @@ def remove_modal(token: TokenView, *, devices: int | None = None) -> View:
     )
 
 
-def removed(token: TokenView, *, by: str, devices: int | None = None) -> Message:
+def removed(token: TokenView, *, by: str, texts: BackendTexts, devices: int | None = None) -> Message:
     """Tell the channel of a removal, and of how many devices."""
     headline = f"*Token {escape(token.name)} removed* by {mention(by)}"
     if not token.has_token:
         return Message.of(section(_lines(headline, "It had no server token yet; its key pair is deleted.")))
     marked = how_many(devices) if devices is not None else "its devices"
+    service, portal = escape(texts.service), escape(texts.portal)
     return Message.of(
         section(
             _lines(
                 headline,
-                _where(token),
-                f"Its secrets are deleted, {marked} and its profiles are marked removed here. Apple keeps the"
-                " profiles on the devices.",
-                "Next: in ABM, move the devices to another server, or delete the server there."
+                _where(token, texts),
+                f"Its secrets are deleted, {marked} and its profiles are marked removed here. {service} keeps"
+                " the profiles on the devices.",
+                f"Next: in {portal}, move the devices to another server, or delete the server there."
                 if devices != 0
-                else "Next: in ABM, delete the server if nothing else uses it.",
+                else f"Next: in {portal}, delete the server if nothing else uses it.",
             )
         )
     )
 
 
-def checked(result: Checked) -> Message:
-    """Say what Apple answered just now, and what to do next."""
+def checked(result: Checked, *, texts: BackendTexts) -> Message:
+    """Say what the service answered just now, and what to do next."""
     token, answer = result.token, result.answer
     if result.syncing:
         names = escape(_listed(result.syncing))
         verb = "is" if len(result.syncing) == 1 else "are"
         return Message.of(section(f"Accepted. {names} {verb} syncing."), *next_step(token))
-    asked = f"Asked Apple at {local_time(answer.at)}: "
+    asked = f"Asked {escape(texts.service)} at {local_time(answer.at)}: "
     if answer.terms_open:
         asked += f"still not accepted for {escape(token.org_name)}."
     else:

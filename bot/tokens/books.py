@@ -130,7 +130,7 @@ class Books:
             rejected_since=rules.rejected_since(health),
             certificate_fingerprint=fingerprints.get((token.id, KeyPairState.CURRENT.value)),
             staged_fingerprint=fingerprints.get((token.id, KeyPairState.STAGED.value)),
-            next_step=rules.next_step(health, now, terms_step=self.texts.terms_step),
+            next_step=rules.next_step(health, now, texts=self.texts),
         )
 
     def _health(self, token: Token) -> rules.Health:
@@ -157,7 +157,7 @@ class Books:
                 if row.private_key is not None
             ]
         except SecretUnreadable:
-            raise SecretsUnreadable(token.name) from None
+            raise SecretsUnreadable(token.name, portal=self.texts.portal) from None
 
     def pair_row(self, token_id: str, pair: KeyPair, *, state: KeyPairState, actor: Actor) -> KeyPairRow:
         row_id = new_id()
@@ -175,7 +175,7 @@ class Books:
         )
 
     def new_token(self, name: str, *, actor: Actor, apple_id: str | None, mdm_url: str | None) -> Token:
-        checked = rules.check_name(name)
+        checked = rules.check_name(name, portal=self.texts.portal)
         return Token(
             id=new_id(),
             name=checked,
@@ -187,7 +187,9 @@ class Books:
         )
 
     def agree(self, token: Token, actor: Actor) -> None:
-        token.agreed_wording, token.agreed_by, token.agreed_at = rules.AGREEMENT, actor.id, self.clock.now()
+        """Note who agreed, and to which wording: it may change."""
+        token.agreed_wording = self.texts.agreement
+        token.agreed_by, token.agreed_at = actor.id, self.clock.now()
 
     async def insert(
         self, session: AsyncSession, token: Token, tags: frozenset[str], pair: KeyPairRow
@@ -218,7 +220,10 @@ class Books:
         tags = (await store.tags_of(session, [first.id])).get(first.id, frozenset())
         visible = actor.rights.role_for(tags) >= Role.VIEWER
         raise ServerHasToken(
-            token.name, server_name=account.server_name, other=first.name if visible else None
+            token.name,
+            server_name=account.server_name,
+            other=first.name if visible else None,
+            portal=self.texts.portal,
         )
 
     @contextlib.asynccontextmanager
@@ -230,7 +235,9 @@ class Books:
         except IntegrityError as error:
             # SQLite names the column, PostgreSQL the index.
             if any(word in str(error.orig) for word in ("token.server_uuid", "uq_token_live_server")):
-                raise ServerHasToken(token.name, server_name=server_name, other=None) from None
+                raise ServerHasToken(
+                    token.name, server_name=server_name, other=None, portal=self.texts.portal
+                ) from None
             if any(word in str(error.orig) for word in ("token.name_key", "uq_token_live_name")):
                 await self.refuse_taken(token.name)
                 raise NameTaken(token.name) from None

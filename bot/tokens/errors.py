@@ -5,13 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from bot.backend.port import TokenFileUnusable
+from bot.backend.port import BackendTexts, TokenFileUnusable
 from bot.kit.errors import EnrollbotError
 
-DOWNLOAD_AGAIN = "In ABM, open the server, download its token and upload that file as it is."
 
-#: Goes with every advice to download: there is no download in the portal without this.
-ENDS_THE_CURRENT = "Generating a token in ABM ends the current one at once."
+def download_again(portal: str) -> str:
+    """Return the advice for a file that is of no use."""
+    return f"In {portal}, open the server, download its token and upload that file as it is."
+
+
+def ends_the_current(portal: str) -> str:
+    """Return what goes with every advice to download: there is no download in the portal without this."""
+    return f"Generating a token in {portal} ends the current one at once."
 
 
 class TokenFault(EnrollbotError):
@@ -30,10 +35,10 @@ class NameWrong(TokenFault):
 class NameReserved(NameWrong):
     """The portal has a server of this name of its own, and the names go together."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, portal: str) -> None:
         TokenFault.__init__(
             self,
-            f"ABM takes no server named {name}.",
+            f"{portal} takes no server named {name}.",
             next_step="Choose another name, such as paris-schools.",
         )
 
@@ -148,9 +153,9 @@ class NothingToSet(TokenFault):
 
 
 class AgreementMissing(TokenFault):
-    def __init__(self) -> None:
+    def __init__(self, *, service: str) -> None:
         super().__init__(
-            "A token needs your agreement that user and device information is sent to Apple.",
+            f"A token needs your agreement that user and device information is sent to {service}.",
             next_step="Tick the box, or add --agree.",
         )
 
@@ -180,19 +185,19 @@ class ChangedMeanwhile(TokenFault):
 class TokenAwaited(TokenFault):
     """There is no token yet to renew or to talk to the service with."""
 
-    def __init__(self, name: str, token_id: str | None = None) -> None:
+    def __init__(self, name: str, token_id: str | None = None, *, portal: str) -> None:
         self.name = name
         self.token_id = token_id
         super().__init__(
-            f"Token {name} has no server token yet.", next_step="Upload the one made in ABM first."
+            f"Token {name} has no server token yet.", next_step=f"Upload the one made in {portal} first."
         )
 
 
 class SecretsUnreadable(TokenFault):
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, portal: str) -> None:
         super().__init__(
             f"The stored key pair of token {name} cannot be read with the encryption keys of this bot.",
-            next_step="Don't generate a token in ABM now. Give the bot the key it was stored with, in"
+            next_step=f"Don't generate a token in {portal} now. Give the bot the key it was stored with, in"
             " ENROLLBOT_ENCRYPTION_KEYS.",
         )
 
@@ -252,8 +257,10 @@ class OtherToken:
 
 
 class FileEmpty(TokenFileUnusable):
-    def __init__(self) -> None:
-        super().__init__("The file is empty.", next_step="Upload the file ending in .p7m as ABM gave it.")
+    def __init__(self, *, portal: str) -> None:
+        super().__init__(
+            "The file is empty.", next_step=f"Upload the file ending in .p7m as {portal} gave it."
+        )
 
 
 class AlreadyInUse(TokenFault):
@@ -289,14 +296,14 @@ class FileFitsAnotherToken(TokenFault):
 class ServerHasToken(TokenFault):
     """The server has a live token here already; `other` is its name, None if the person may not see it."""
 
-    def __init__(self, name: str, *, server_name: str, other: str | None) -> None:
+    def __init__(self, name: str, *, server_name: str, other: str | None, portal: str) -> None:
         self.name = name
         self.other = other
         first = f"token {other}" if other else "another token of this bot"
         step = f"Renew {other} instead" if other else "Ask an admin without a limit"
         super().__init__(
-            f"Server {server_name} in ABM already belongs to {first}. Nothing was stored.",
-            next_step=f"{step}, or make a new server in ABM for {name}.",
+            f"Server {server_name} in {portal} already belongs to {first}. Nothing was stored.",
+            next_step=f"{step}, or make a new server in {portal} for {name}.",
         )
 
 
@@ -322,27 +329,28 @@ class RenewalFault(EnrollbotError):
 class FileUnusable(RenewalFault):
     """The file cannot be opened with this token's key pairs, or holds nothing that can be used."""
 
-    def __init__(self, error: EnrollbotError) -> None:
-        super().__init__(error.message, next_step=error.next_step or DOWNLOAD_AGAIN)
+    def __init__(self, error: EnrollbotError, *, portal: str) -> None:
+        super().__init__(error.message, next_step=error.next_step or download_again(portal))
 
 
 class RenewedExpired(RenewalFault):
-    def __init__(self) -> None:
+    def __init__(self, *, portal: str) -> None:
         super().__init__(
-            "The token in this file has expired.", next_step="Generate a new one on the same server in ABM."
+            "The token in this file has expired.",
+            next_step=f"Generate a new one on the same server in {portal}.",
         )
 
 
 class NotLater(RenewalFault):
-    def __init__(self, expires_at: datetime, current: datetime) -> None:
+    def __init__(self, expires_at: datetime, current: datetime, *, portal: str) -> None:
         self.expires_at = expires_at
         same = expires_at == current
         super().__init__(
             "This is the token that is in use already."
             if same
             else "The token in this file expires before the one in use.",
-            next_step="Upload the newest file of the server; if there is none, download its token in ABM"
-            " and upload that one.",
+            next_step="Upload the newest file of the server; if there is none, download its token in"
+            f" {portal} and upload that one.",
         )
 
 
@@ -350,7 +358,7 @@ class WrongServer(RenewalFault):
     """The file belongs to another MDM server. `made_for` is its name, `other` a token here that has it."""
 
     def __init__(
-        self, name: str, *, server_name: str, made_for: str | None, other: str | None = None
+        self, name: str, *, server_name: str, made_for: str | None, portal: str, other: str | None = None
     ) -> None:
         self.name = name
         self.server_name = server_name
@@ -359,7 +367,7 @@ class WrongServer(RenewalFault):
         where = f"server {made_for}" if made_for else "another server"
         super().__init__(
             f"It was made for {where}; token {name} needs one made for server {server_name}.",
-            next_step=f"In ABM, open server {server_name}, download its token and upload it here.",
+            next_step=f"In {portal}, open server {server_name}, download its token and upload it here.",
         )
 
 
@@ -368,22 +376,23 @@ class ServerMadeAgain(RenewalFault):
 
     is_own_way = True
 
-    def __init__(self, name: str, *, server_name: str) -> None:
+    def __init__(self, name: str, *, server_name: str, texts: BackendTexts) -> None:
         self.server_name = server_name
         super().__init__(
-            f"Server {server_name} was deleted in ABM and made again; for Apple it is a new server with no"
-            " devices and no profiles of the old one.",
+            f"Server {server_name} was deleted in {texts.portal} and made again; for {texts.service} it is a"
+            " new server with no devices and no profiles of the old one.",
             next_step="Add it here as a new token.",
         )
 
 
 class WrongOrganisation(RenewalFault):
-    def __init__(self, name: str, *, expected: str, got: str) -> None:
+    def __init__(self, name: str, *, expected: str, got: str, portal: str) -> None:
         self.expected = expected
         self.got = got
         super().__init__(
             f"It belongs to the organisation {got}; token {name} belongs to {expected}.",
-            next_step=f"In ABM, check the organisation's name, change to {expected} and download it there.",
+            next_step=f"In {portal}, check the organisation's name, change to {expected} and download it"
+            " there.",
         )
 
 
@@ -408,6 +417,7 @@ class RenewalRefused(TokenFault):
         *,
         faults: Sequence[RenewalFault],
         standing: Standing,
+        portal: str,
         other: OtherToken | None = None,
     ) -> None:
         self.name = name
@@ -416,11 +426,11 @@ class RenewalRefused(TokenFault):
         self.other = other
         super().__init__(
             f"Token {name} was not renewed: " + " ".join(fault.message for fault in self.faults),
-            next_step=way_out(self.faults[0], standing),
+            next_step=way_out(self.faults[0], standing, portal=portal),
         )
 
 
-def way_out(fault: RenewalFault | None, standing: Standing) -> str:
+def way_out(fault: RenewalFault | None, standing: Standing, *, portal: str) -> str:
     """Return what to do for the token in use after another file was refused.
 
     A token that is still accepted is not put at risk: nobody is sent to generate one.
@@ -430,6 +440,8 @@ def way_out(fault: RenewalFault | None, standing: Standing) -> str:
     if standing.accepted:
         return "If the right file was generated, upload it; else nothing has to be done."
     if standing.accepted is None:
-        return "If the right file was generated, upload it; else ask again before anything is done in ABM."
-    step = fault.next_step if fault is not None and fault.next_step else DOWNLOAD_AGAIN
-    return f"{step} {ENDS_THE_CURRENT}"
+        return (
+            f"If the right file was generated, upload it; else ask again before anything is done in {portal}."
+        )
+    step = fault.next_step if fault is not None and fault.next_step else download_again(portal)
+    return f"{step} {ends_the_current(portal)}"

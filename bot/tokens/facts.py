@@ -8,14 +8,17 @@ from bot.tokens.models import WishKind, WishReason
 
 
 class TokenState(StrEnum):
-    """Where a token stands; the words people read."""
+    """Where a token stands; `in_words` are the words people read."""
 
     AWAITING = "awaiting token"
     ACTIVE = "active"
     EXPIRING = "expiring"
     EXPIRED = "expired"
     TERMS = "terms not signed"
-    REJECTED = "rejected by Apple"
+    REJECTED = "rejected"
+
+    def in_words(self, *, service: str) -> str:
+        return f"{self.value} by {service}" if self is TokenState.REJECTED else self.value
 
     @property
     def can_sync(self) -> bool:

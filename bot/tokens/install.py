@@ -25,7 +25,6 @@ from bot.tokens import rules, store
 from bot.tokens.asking import Asking, account_values, all_well
 from bot.tokens.books import Books, Held, certificate_file, fresh, iso
 from bot.tokens.errors import (
-    ENDS_THE_CURRENT,
     AlreadyInUse,
     ChangedMeanwhile,
     FileEmpty,
@@ -38,6 +37,7 @@ from bot.tokens.errors import (
     Standing,
     TokenAwaited,
     TokenGone,
+    ends_the_current,
 )
 from bot.tokens.facts import (
     Former,
@@ -55,8 +55,6 @@ from bot.tokens.others import Others
 from bot.tokens.sessions import MemorySessions
 
 RunningWork = Callable[[str], Awaitable[Sequence[str]]]
-
-_NEWEST = "Upload the newest file of the server; if there is none, download its token in ABM and upload that."
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +113,7 @@ class Installer:
         async with self._books.db.read() as session:
             held = await self._books.load(session, token_id, actor)
         if held.token.installed_at is None:
-            raise TokenAwaited(held.token.name, held.token.id)
+            raise TokenAwaited(held.token.name, held.token.id, portal=self._books.texts.portal)
         # Who opens a renewal may have been in the portal first: the question comes after the opening.
         opened_at = self._books.clock.now()
         answer = await self._asking.ask(held.token)
@@ -204,7 +202,8 @@ class Installer:
         except TokenFileUnusable as error:
             if isinstance(error, TokenFileForAnotherCertificate):
                 await self._refuse_misdirected(held, content, actor)
-            raise await self._refusal(held, [FileUnusable(error)], actor) from None
+            unusable = FileUnusable(error, portal=self._books.texts.portal)
+            raise await self._refusal(held, [unusable], actor) from None
         await self._refuse_used(held, contents)
         verified, trouble = None, []
         try:
@@ -218,33 +217,35 @@ class Installer:
             by_staged_key=held.usable_rows[contents.key_pair].state == KeyPairState.STAGED.value,
             account=verified.account if verified else None,
         )
-        faults = rules.renewal_faults(_holding(held.token), offered, self._books.clock.now()) + trouble
+        holding, texts = self._holding(held.token), self._books.texts
+        faults = rules.renewal_faults(holding, offered, self._books.clock.now(), texts=texts) + trouble
         if verified is None or faults:
             raise await self._refusal(held, faults, actor, account=offered.account)
         return verified
 
     async def _read(self, content: bytes, held: Held) -> TokenContents:
         if not content.strip():
-            raise FileEmpty
+            raise FileEmpty(portal=self._books.texts.portal)
         return await self._backend.read_token_file(content, held.pairs)
 
     async def _verify(self, contents: TokenContents, held: Held | None) -> Verified:
         """Log in and read the account with a token that is stored nowhere. Raises `NotVerified`."""
         sessions = MemorySessions()
         connection = self._backend.connect(contents.credentials, sessions)
-        service = self._books.texts.service
+        service, portal = self._books.texts.service, self._books.texts.portal
         try:
             account = await connection.account()
         except TokenRejected:
+            is_renewal = held is not None and held.token.installed_at is not None
             raise NotVerified(
                 f"{service} does not accept the token in this file; a later one may have ended it.",
-                next_step=_NEWEST if held and held.token.installed_at else f"{_NEWEST} {ENDS_THE_CURRENT}",
+                next_step=_newest(portal) if is_renewal else f"{_newest(portal)} {ends_the_current(portal)}",
                 was_refused=True,
             ) from None
         except TermsNotSigned:
             raise NotVerified(
                 f"{service} wants the organisation's new terms accepted before it says more.",
-                next_step="An Administrator accepts them in ABM; then upload the same file again.",
+                next_step=f"An Administrator accepts them in {portal}; then upload the same file again.",
             ) from None
         except BackendError as error:
             raise NotVerified(
@@ -289,7 +290,13 @@ class Installer:
         if account is not None:
             other = await self._others.of_server(account.server_uuid, but=held.token.id, actor=actor)
         standing = await self._standing(held.token)
-        return RenewalRefused(held.token.name, faults=faults, standing=standing, other=other)
+        return RenewalRefused(
+            held.token.name,
+            faults=faults,
+            standing=standing,
+            other=other,
+            portal=self._books.texts.portal,
+        )
 
     async def _standing(self, token: Token) -> Standing:
         answer = await self._asking.ask(token)
@@ -383,18 +390,24 @@ class Installer:
         await self._books.record(session, actor, "token.key_staged", held.token, held.tags, detail)
         return row
 
+    def _holding(self, token: Token) -> rules.Holding:
+        if token.expires_at is None or token.server_uuid is None:
+            raise TokenAwaited(token.name, token.id, portal=self._books.texts.portal)
+        return rules.Holding(
+            name=token.name,
+            consumer_key_digest=token.consumer_key_digest or "",
+            expires_at=token.expires_at,
+            server_uuid=token.server_uuid,
+            server_name=token.server_name or "",
+            org_id=token.org_id,
+            org_name=token.org_name or "",
+        )
 
-def _holding(token: Token) -> rules.Holding:
-    if token.expires_at is None or token.server_uuid is None:
-        raise TokenAwaited(token.name, token.id)
-    return rules.Holding(
-        name=token.name,
-        consumer_key_digest=token.consumer_key_digest or "",
-        expires_at=token.expires_at,
-        server_uuid=token.server_uuid,
-        server_name=token.server_name or "",
-        org_id=token.org_id,
-        org_name=token.org_name or "",
+
+def _newest(portal: str) -> str:
+    return (
+        f"Upload the newest file of the server; if there is none, download its token in {portal} and upload"
+        " that."
     )
 
 

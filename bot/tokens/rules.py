@@ -16,7 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from bot.backend.port import Account
+from bot.backend.port import Account, BackendTexts
 from bot.kit.actor import Rights, Role
 from bot.tokens.errors import (
     AppleIdWrong,
@@ -37,9 +37,6 @@ from bot.tokens.errors import (
     WrongServer,
 )
 from bot.tokens.facts import NextAction, NextStep, TokenState
-
-#: The wording that people agree to; kept with the agreement, since it may change.
-AGREEMENT = "I agree that user and device information is sent to Apple"
 
 #: One refusal may be a hiccup of the service or a clock; two that far apart are not.
 REJECTION_COUNTS_AFTER = timedelta(minutes=5)
@@ -73,7 +70,7 @@ class Setting(StrEnum):
     WARN = "warn"
 
 
-def check_name(text: str) -> str:
+def check_name(text: str, *, portal: str) -> str:
     """Return the name of a token as typed, without space around it. Raises `NameWrong`.
 
     The name is also that of a file and of the server in the portal: not hidden, and no word of its own there.
@@ -82,7 +79,7 @@ def check_name(text: str) -> str:
     if not _NAME.fullmatch(name) or name.startswith(".") or not re.search(r"[A-Za-z0-9]", name):
         raise NameWrong(name[:60])
     if name.lower() in _RESERVED:
-        raise NameReserved(name)
+        raise NameReserved(name, portal=portal)
     return name
 
 
@@ -212,41 +209,43 @@ def rejected_since(health: Health) -> datetime | None:
     return first
 
 
-def next_step(health: Health, now: datetime, *, terms_step: str) -> NextStep | None:
+def next_step(health: Health, now: datetime, *, texts: BackendTexts) -> NextStep | None:
     """Return what to do next about a token, None when nothing is due."""
     state = state_of(health, now)
     if state is TokenState.AWAITING:
         return NextStep(
-            "Upload the certificate to a new server in ABM, download its token and upload it here.",
+            f"Upload the certificate to a new server in {texts.portal}, download its token and upload it"
+            " here.",
             (NextAction.GET_CERTIFICATE, NextAction.UPLOAD),
         )
     if state is TokenState.TERMS:
-        return NextStep(terms_step, (NextAction.CHECK_AGAIN,))
+        return NextStep(texts.terms_step, (NextAction.CHECK_AGAIN,))
     if state is TokenState.REJECTED and was_generated_elsewhere(health):
         return NextStep(
-            "A new token was generated in ABM and not yet uploaded here. Upload its file; if it is lost,"
-            " download the token of server *{server}* once more, which ends the one before.",
+            f"A new token was generated in {texts.portal} and not yet uploaded here. Upload its file; if it"
+            " is lost, download the token of server *{server}* once more, which ends the one before.",
             (NextAction.UPLOAD, NextAction.CHECK_AGAIN),
         )
     if state is TokenState.REJECTED:
         return NextStep(
-            "Renew it: generate a new token in ABM and upload it here.",
+            f"Renew it: generate a new token in {texts.portal} and upload it here.",
             (NextAction.RENEW, NextAction.CHECK_AGAIN),
         )
     if state is not TokenState.EXPIRED and health.refused_first_at is not None:
-        return _in_doubt(health)
+        return _in_doubt(health, portal=texts.portal)
     if state in (TokenState.EXPIRED, TokenState.EXPIRING):
         return NextStep(
-            "Renew it, about 10 minutes. The devices stay assigned to the server in ABM.", (NextAction.RENEW,)
+            f"Renew it, about 10 minutes. The devices stay assigned to the server in {texts.portal}.",
+            (NextAction.RENEW,),
         )
     return None
 
 
-def _in_doubt(health: Health) -> NextStep:
+def _in_doubt(health: Health, *, portal: str) -> NextStep:
     if was_generated_elsewhere(health):
         return NextStep(
-            "The token was refused, it seems because one was generated in ABM and not yet uploaded here."
-            " Upload its file.",
+            f"The token was refused, it seems because one was generated in {portal} and not yet uploaded"
+            " here. Upload its file.",
             (NextAction.UPLOAD, NextAction.CHECK_AGAIN),
         )
     return NextStep(
@@ -302,7 +301,9 @@ class Offered:
     account: Account | None
 
 
-def renewal_faults(holding: Holding, offered: Offered, now: datetime) -> list[RenewalFault]:
+def renewal_faults(
+    holding: Holding, offered: Offered, now: datetime, *, texts: BackendTexts
+) -> list[RenewalFault]:
     """Return every check that a file fails to renew a token with, the one that decides first.
 
     A token made for a new key pair is judged by server and organisation alone.
@@ -310,32 +311,38 @@ def renewal_faults(holding: Holding, offered: Offered, now: datetime) -> list[Re
     faults: list[RenewalFault] = []
     account = offered.account
     if account is not None:
-        faults += _server_faults(holding, account)
+        faults += _server_faults(holding, account, texts)
     same_key = offered.consumer_key_digest == holding.consumer_key_digest
     if not same_key and not offered.by_staged_key and not faults:
         made_for = account.server_name if account and account.server_uuid != holding.server_uuid else None
-        faults.append(WrongServer(holding.name, server_name=holding.server_name, made_for=made_for))
+        faults.append(_wrong_server(holding, made_for, texts))
     if offered.expires_at <= now:
-        faults.append(RenewedExpired())
+        faults.append(RenewedExpired(portal=texts.portal))
     elif not faults and not offered.by_staged_key and offered.expires_at <= holding.expires_at:
         # The expiry of another server's token says nothing about this one.
-        faults.append(NotLater(offered.expires_at, holding.expires_at))
+        faults.append(NotLater(offered.expires_at, holding.expires_at, portal=texts.portal))
     return faults
 
 
-def _server_faults(holding: Holding, account: Account) -> list[RenewalFault]:
+def _server_faults(holding: Holding, account: Account, texts: BackendTexts) -> list[RenewalFault]:
     faults: list[RenewalFault] = []
     same_organisation = are_of_one_organisation(holding, account)
     if account.server_uuid != holding.server_uuid:
         if account.server_name == holding.server_name and same_organisation:
-            faults.append(ServerMadeAgain(holding.name, server_name=holding.server_name))
+            faults.append(ServerMadeAgain(holding.name, server_name=holding.server_name, texts=texts))
         else:
-            faults.append(
-                WrongServer(holding.name, server_name=holding.server_name, made_for=account.server_name)
-            )
+            faults.append(_wrong_server(holding, account.server_name, texts))
     if not same_organisation:
-        faults.append(WrongOrganisation(holding.name, expected=holding.org_name, got=account.org_name))
+        faults.append(
+            WrongOrganisation(
+                holding.name, expected=holding.org_name, got=account.org_name, portal=texts.portal
+            )
+        )
     return faults
+
+
+def _wrong_server(holding: Holding, made_for: str | None, texts: BackendTexts) -> WrongServer:
+    return WrongServer(holding.name, server_name=holding.server_name, made_for=made_for, portal=texts.portal)
 
 
 class Organised(Protocol):

@@ -152,7 +152,7 @@ class TokenService:
         actor.require(Role.ADMIN)
         faults: list[TokenFault] = []
         with _noting(faults):
-            await self._books.refuse_taken(rules.check_name(name))
+            await self._books.refuse_taken(rules.check_name(name, portal=self.texts.portal))
         with _noting(faults):
             rules.check_apple_id(apple_id)
         with _noting(faults):
@@ -161,7 +161,7 @@ class TokenService:
             found_tags = rules.check_tags(tags)
             self._books.require_tags(actor, found_tags, found_tags)
         if not agreed:
-            faults.append(AgreementMissing())
+            faults.append(AgreementMissing(service=self.texts.service))
         if faults:
             raise faults[0] if len(faults) == 1 else FormWrong(faults)
         checked_id = rules.check_apple_id(apple_id)
@@ -301,7 +301,7 @@ class TokenService:
         before = await self.get_by_id(token_id, actor=actor)
         actor.require(Role.OPERATOR, tags=before.tags)
         if not before.has_token:
-            raise TokenAwaited(before.name, before.id)
+            raise TokenAwaited(before.name, before.id, portal=self.texts.portal)
         async with self._books.db.read() as session:
             token = await store.live_token(session, token_id)
         if token is None:

@@ -56,7 +56,7 @@ class Posts(Protocol):
 def register(router: Router, service: TokenService, *, poster: Posts, channel: str | None) -> None:
     """Register every screen of this room. `channel` is told where a token has no channel of its own."""
     screens = _Screens(service, poster, channel, router.slash)
-    _register_commands(router, screens)
+    _register_commands(router, screens, portal=service.texts.portal)
     admin = Role.ADMIN
     router.action(blocks.ADD, role=admin, handler=screens.open_add)
     router.action(blocks.UPLOAD, role=admin, handler=screens.press_upload)
@@ -75,7 +75,7 @@ _ADDING = (Option("--apple-id", "ID"), Option("--mdm-url", "URL"), Option("--tag
 _SETTING = tuple(Option(f"--{setting.value}", "VALUE") for setting in Setting)
 
 
-def _register_commands(router: Router, screens: "_Screens") -> None:
+def _register_commands(router: Router, screens: "_Screens", *, portal: str) -> None:
     commands: list[tuple[str, str, str, Spec, Callable[[Call], Awaitable[None]]]] = [
         (
             "add",
@@ -84,7 +84,7 @@ def _register_commands(router: Router, screens: "_Screens") -> None:
             Spec(positionals=("NAME",), options=_ADDING),
             screens.add,
         ),
-        ("upload", "NAME", "Upload the server token made in ABM.", _ONE_NAME, screens.open_upload),
+        ("upload", "NAME", f"Upload the server token made in {portal}.", _ONE_NAME, screens.open_upload),
         (
             "renew",
             "NAME [--new-key]",
@@ -121,6 +121,7 @@ class _Screens:
 
     def __init__(self, service: TokenService, poster: Posts, channel: str | None, slash: str) -> None:
         self._service = service
+        self._texts = service.texts
         self._slash = slash
         self._poster = poster
         self._channel = channel
@@ -128,12 +129,12 @@ class _Screens:
     # Adding
 
     async def open_add(self, call: Call) -> None:
-        await _show(call, blocks.add_modal(texts=self._service.texts))
+        await _show(call, blocks.add_modal(texts=self._texts))
 
     async def add(self, call: Call) -> None:
         name, apple_id = call.args.one("NAME"), call.args.option("--apple-id")
         if name is None or not (apple_id or call.args.flag("--agree")):
-            await call.open_modal(blocks.add_modal(name or "", texts=self._service.texts))
+            await call.open_modal(blocks.add_modal(name or "", texts=self._texts))
             return
         if apple_id is None:
             raise UsageMismatch("--apple-id is missing.", call.args.usage)
@@ -147,7 +148,7 @@ class _Screens:
                 tags=split_tags(call.args.option("--tags") or ""),
                 delivery=call.delivery,
             )
-            await call.answer(blocks.added(added))
+            await call.answer(blocks.added(added, texts=self._texts))
             await self._send_certificate_of(call, added)
 
     async def check_add(self, call: Call) -> View | None:
@@ -175,38 +176,38 @@ class _Screens:
                 tags=split_tags(state.text("tags")),
                 delivery=call.delivery,
             )
-            await call.update_modal(blocks.added_view(added))
-            # The form has to be closed before ABM can be opened on a phone; the steps stay here.
-            await call.direct(blocks.added(added))
+            await call.update_modal(blocks.added_view(added, texts=self._texts))
+            # The form has to be closed before the portal can be opened on a phone; the steps stay here.
+            await call.direct(blocks.added(added, texts=self._texts))
             await self._send_certificate_of(call, added)
 
     async def send_certificate(self, call: Call) -> None:
         with _once():
             token = await self._service.get_by_id(call.value, actor=call.actor)
             certificate = await self._service.certificate(token.id, actor=call.actor, delivery=call.delivery)
-            comment = blocks.certificate_comment(token.name, certificate)
+            comment = blocks.certificate_comment(token.name, certificate, texts=self._texts)
             await call.send_file(name=certificate.file_name, content=certificate.content, comment=comment)
             await call.answer(blocks.certificate_sent(certificate))
 
     async def _send_certificate_of(self, call: Call, added: Added) -> None:
         certificate = added.certificate
-        comment = blocks.certificate_comment(added.token.name, certificate)
+        comment = blocks.certificate_comment(added.token.name, certificate, texts=self._texts)
         await call.send_file(name=certificate.file_name, content=certificate.content, comment=comment)
 
     # Uploading
 
     async def open_upload(self, call: Call) -> None:
-        await call.open_modal(blocks.upload_modal(await self._admins_token(call)))
+        await call.open_modal(blocks.upload_modal(await self._admins_token(call), texts=self._texts))
 
     async def press_upload(self, call: Call) -> None:
         token = await self._service.get_by_id(call.value, actor=call.actor)
         call.actor.require(Role.ADMIN, tags=token.tags)
-        await _show(call, blocks.upload_modal(token))
+        await _show(call, blocks.upload_modal(token, texts=self._texts))
 
     async def check_upload(self, call: Call) -> View | None:
         if len(call.state.files("file")) != 1:
-            raise FieldErrors({"file": "Choose one file: the server token from ABM."})
-        return blocks.checking_view()
+            raise FieldErrors({"file": f"Choose one file: the server token from {self._texts.portal}."})
+        return blocks.checking_view(texts=self._texts)
 
     async def upload(self, call: Call) -> None:
         token = await self._service.get_by_id(call.metadata, actor=call.actor)
@@ -221,11 +222,11 @@ class _Screens:
             await call.update_modal(blocks.in_use_view(error))
             return
         except EnrollbotError as error:
-            await call.update_modal(blocks.refused_view(token, error))
+            await call.update_modal(blocks.refused_view(token, error, texts=self._texts))
             return
-        await call.update_modal(blocks.uploaded_view(result, by=call.user_id))
+        await call.update_modal(blocks.uploaded_view(result, by=call.user_id, texts=self._texts))
         message = blocks.renewed if result.former else blocks.installed
-        await self._tell(call, result.token, message(result, by=call.user_id))
+        await self._tell(call, result.token, message(result, by=call.user_id, texts=self._texts))
 
     # Renewing
 
@@ -240,14 +241,15 @@ class _Screens:
             opened = await self._service.open_renewal(
                 token.id, actor=call.actor, new_key=new_key, delivery=call.delivery
             )
-            await call.answer(blocks.renewal(opened))
+            await call.answer(blocks.renewal(opened, texts=self._texts))
             if opened.certificate is not None:
                 certificate = opened.certificate
-                comment = blocks.certificate_comment(opened.token.name, certificate)
+                comment = blocks.certificate_comment(opened.token.name, certificate, texts=self._texts)
                 await call.send_file(name=certificate.file_name, content=certificate.content, comment=comment)
 
     async def check_again(self, call: Call) -> None:
-        await call.answer(blocks.checked(await self._service.check(call.value, actor=call.actor)))
+        checked = await self._service.check(call.value, actor=call.actor)
+        await call.answer(blocks.checked(checked, texts=self._texts))
 
     # Changing
 
@@ -276,7 +278,7 @@ class _Screens:
     async def open_remove(self, call: Call) -> None:
         token = await self._admins_token(call)
         devices = await self._service.device_count(token.id)
-        await call.open_modal(blocks.remove_modal(token, devices=devices))
+        await call.open_modal(blocks.remove_modal(token, texts=self._texts, devices=devices))
 
     async def check_remove(self, call: Call) -> View | None:
         token = await self._service.get_by_id(call.metadata, actor=call.actor)
@@ -293,7 +295,7 @@ class _Screens:
                 typed_name=call.state.text("name"),
                 delivery=call.delivery,
             )
-            message = blocks.removed(token, by=call.user_id, devices=devices)
+            message = blocks.removed(token, by=call.user_id, texts=self._texts, devices=devices)
             await call.answer(message)
             await self._tell(call, token, message)
 

@@ -27,6 +27,12 @@ def test_renewing_warns_that_generating_ends_the_current_token() -> None:
     assert "new certificate" in APPLE_TEXTS.renew_new_key_steps[2]
 
 
+def test_the_agreement_is_the_label_that_people_script_against(tmp_path: Path) -> None:
+    wording = "I agree that user and device information is sent to Apple"
+    assert APPLE_TEXTS.agreement == wording
+    assert load_texts(written(tmp_path, 'renew_steps = ["Wait."]')).agreement == wording
+
+
 def test_our_own_texts_pass_the_check_of_the_file(tmp_path: Path) -> None:
     keys = ("add_steps", "renew_steps", "renew_new_key_steps", "assign_devices_steps")
     lines = [f"{key} = {list(getattr(APPLE_TEXTS, key))!r}" for key in keys]

@@ -39,6 +39,7 @@ from bot.backend.port import (
 TEXTS = BackendTexts(
     service="Apple",
     portal="ABM",
+    agreement="I agree that user and device information is sent to Apple",
     add_steps=("Make a new server named *{name}* in ABM.", "Upload the certificate.", "Download its token."),
     renew_steps=("Sign in to ABM as {apple_id}.", "Open server *{server}*.", "Download its token."),
     renew_new_key_steps=("Open server *{server}*.", "Upload the new certificate.", "Download its token."),
@@ -332,14 +333,15 @@ class FakeConnection:
 class FakeBackend:
     """The whole service: servers by UUID. Satisfies the port's `EnrollmentBackend`."""
 
-    def __init__(self, clock: Now) -> None:
+    def __init__(self, clock: Now, texts: BackendTexts = TEXTS) -> None:
         self.clock = clock
+        self._texts = texts
         self.servers: dict[str, FakeServer] = {}
         self._pairs_made = 0
 
     @property
     def texts(self) -> BackendTexts:
-        return TEXTS
+        return self._texts
 
     def server(self, name: str, **facts: Any) -> FakeServer:
         """Make an MDM server in the portal. `facts` are fields of `FakeServer`."""

@@ -15,6 +15,7 @@ from bot.slack.commands import Spec
 from bot.slack.router import Command
 from bot.tokens.facts import NextAction, NextStep, TokenState, TokenView
 from tests.builders import NOW, awaiting_token, token_view
+from tests.fakes.backend import TEXTS
 
 SYNCED = TokenSyncFacts(last_ok_at=NOW - timedelta(hours=2))
 
@@ -29,7 +30,7 @@ def buttons(message: Message) -> list[str]:
 
 
 def status(*rows: TokenRow, role: Role = Role.ADMIN) -> Message:
-    return blocks.status(rows, role=role, slash="/enroll", now=NOW)
+    return blocks.status(rows, role=role, slash="/enroll", now=NOW, texts=TEXTS)
 
 
 def test_status_says_state_days_devices_and_last_sync_of_each_token() -> None:
@@ -62,7 +63,7 @@ def test_buttons_are_offered_only_to_who_may_press_them(role: Role, expected: li
 
 def test_a_token_that_awaits_its_file_offers_certificate_and_upload_and_no_sync() -> None:
     step = NextStep("upload its server token.", (NextAction.GET_CERTIFICATE, NextAction.UPLOAD))
-    card = blocks.token_card(row(awaiting_token(next_step=step)), role=Role.ADMIN, now=NOW)
+    card = blocks.token_card(row(awaiting_token(next_step=step)), role=Role.ADMIN, now=NOW, texts=TEXTS)
     assert buttons(card) == ["Get certificate", "Upload server token"]
     assert "Next: upload its server token." in card.text
     assert "Devices" not in card.text
@@ -77,7 +78,7 @@ def test_a_failing_sync_says_how_often_and_since_when() -> None:
 
 def test_a_token_card_names_organisation_server_maker_and_settings() -> None:
     token = token_view(tags=frozenset({"emea", "retail"}), owner="U0BEN", channel="C1")
-    text = blocks.token_card(row(token), role=Role.VIEWER, now=NOW).text
+    text = blocks.token_card(row(token), role=Role.VIEWER, now=NOW, texts=TEXTS).text
     for fact in ("Example Trust (6666666)", "ade@example.com", "emea, retail", "30, 14, 7, 3, 1 days before"):
         assert fact in text
     assert "<@U0BEN>" in text
@@ -92,14 +93,14 @@ def test_names_from_outside_ping_nobody() -> None:
 
 
 def test_the_home_tab_of_somebody_without_a_role_shows_nothing_else() -> None:
-    view = blocks.home_tab([row(token_view())], role=Role.NONE, slash="/enroll", now=NOW)
+    view = blocks.home_tab([row(token_view())], role=Role.NONE, slash="/enroll", now=NOW, texts=TEXTS)
     assert len(view["blocks"]) == 1
     assert "no role here yet" in str(view["blocks"])
 
 
 def test_a_hundred_tokens_stay_within_one_home_tab() -> None:
     rows = [row(token_view(f"t{number}")) for number in range(100)]
-    view = blocks.home_tab(rows, role=Role.ADMIN, slash="/enroll", now=NOW)
+    view = blocks.home_tab(rows, role=Role.ADMIN, slash="/enroll", now=NOW, texts=TEXTS)
     assert len(view["blocks"]) <= 100
 
 
@@ -133,7 +134,11 @@ def test_the_help_of_a_command_shows_its_options_and_role() -> None:
 
 def test_buttons_that_look_alike_name_their_token_to_a_screen_reader() -> None:
     view = blocks.home_tab(
-        [row(token_view("paris")), row(token_view("lyon"))], role=Role.ADMIN, slash="/enroll", now=NOW
+        [row(token_view("paris")), row(token_view("lyon"))],
+        role=Role.ADMIN,
+        slash="/enroll",
+        now=NOW,
+        texts=TEXTS,
     )
     rows = [block for block in view["blocks"] if block["type"] == "actions"][:2]
     labels = [element["accessibility_label"] for block in rows for element in block["elements"]]
@@ -153,7 +158,7 @@ def test_check_again_is_offered_to_an_operator_and_the_rest_of_the_next_step_is_
 
 def test_slack_takes_the_home_tab() -> None:
     rows = [row(token_view(f"t{number}")) for number in range(20)]
-    view = blocks.home_tab(rows, role=Role.ADMIN, slash="/enroll", now=NOW)
+    view = blocks.home_tab(rows, role=Role.ADMIN, slash="/enroll", now=NOW, texts=TEXTS)
     check_view(view, home=True)
     assert view["type"] == "home"
 
@@ -168,10 +173,10 @@ def command(usage: str) -> Command:
 
 def test_tokens_are_listed_ten_a_page_with_a_way_on_and_back() -> None:
     rows = [row(token_view(f"t{number:02}")) for number in range(25)]
-    first = blocks.token_list(rows, role=Role.VIEWER, slash="/enroll", now=NOW)
+    first = blocks.token_list(rows, role=Role.VIEWER, slash="/enroll", now=NOW, texts=TEXTS)
     assert "25 enrollment tokens, 1 to 10" in first.text
     assert buttons(first) == ["Next", "Export CSV"]
-    last = blocks.token_list(rows, role=Role.VIEWER, slash="/enroll", now=NOW, first=20)
+    last = blocks.token_list(rows, role=Role.VIEWER, slash="/enroll", now=NOW, first=20, texts=TEXTS)
     assert "25 enrollment tokens, 21 to 25" in last.text
     assert "t24" in last.text
     assert "t19" not in last.text
@@ -180,13 +185,13 @@ def test_tokens_are_listed_ten_a_page_with_a_way_on_and_back() -> None:
 
 def test_a_page_that_is_not_there_any_more_shows_the_last_one() -> None:
     rows = [row(token_view(f"t{number:02}")) for number in range(12)]
-    shown = blocks.token_list(rows, role=Role.VIEWER, slash="/enroll", now=NOW, first=400)
+    shown = blocks.token_list(rows, role=Role.VIEWER, slash="/enroll", now=NOW, first=400, texts=TEXTS)
     assert "12 enrollment tokens, 11 to 12" in shown.text
 
 
 def test_the_file_of_tokens_holds_every_fact_and_no_formula() -> None:
     told = row(token_view(org_name="=HYPERLINK(1)", tags=frozenset({"b", "a"})), without_profile=3)
-    lines = blocks.token_csv([told]).decode("utf-8-sig").splitlines()
+    lines = blocks.token_csv([told], texts=TEXTS).decode("utf-8-sig").splitlines()
     assert lines[0].startswith("token,state,days_left,expires_at")
     assert lines[1].split(",")[:5] == ["paris", "active", "200", "2026-11-17T09:00:00Z", "'=HYPERLINK(1)"]
     assert lines[1].endswith("a b,812,3,2026-05-01T07:00:00Z")

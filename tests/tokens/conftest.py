@@ -7,7 +7,7 @@ import pytest
 
 from bot.audit.models import AuditEntry
 from bot.audit.service import AuditService
-from bot.backend.port import KeyPair
+from bot.backend.port import BackendTexts, KeyPair
 from bot.kit.actor import Actor, Grant, Rights, Role
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
@@ -15,7 +15,7 @@ from bot.settings import Settings
 from bot.tokens import store
 from bot.tokens.facts import TokenView, Uploaded, WaitingSync
 from bot.tokens.service import TokenService
-from tests.fakes.backend import FakeBackend, FakeServer
+from tests.fakes.backend import TEXTS, FakeBackend, FakeServer
 from tests.fakes.clock import FakeClock
 
 ANA = Actor("UANA", rights=Rights.of(Role.ADMIN))
@@ -90,8 +90,8 @@ class Room:
         return list(reversed(await self.audit.newest(limit=100)))
 
 
-def _room(db: Database, clock: FakeClock, keyring: Keyring) -> Room:
-    backend = FakeBackend(clock)
+def make_room(db: Database, clock: FakeClock, keyring: Keyring, *, texts: BackendTexts = TEXTS) -> Room:
+    backend = FakeBackend(clock, texts)
     audit = AuditService(db, keyring, clock)
     tokens = TokenService(
         db=db, clock=clock, keyring=keyring, audit=audit, backend=backend, settings=Settings(channel="COPS")
@@ -102,10 +102,10 @@ def _room(db: Database, clock: FakeClock, keyring: Keyring) -> Room:
 @pytest.fixture
 def room(sqlite_database: Database, clock: FakeClock, keyring: Keyring) -> Room:
     """The room on SQLite, for what does not depend on the database."""
-    return _room(sqlite_database, clock, keyring)
+    return make_room(sqlite_database, clock, keyring)
 
 
 @pytest.fixture
 def room_on_both(database: Database, clock: FakeClock, keyring: Keyring) -> Room:
     """The room on SQLite and on PostgreSQL in turn, for unique keys, races and what is stored."""
-    return _room(database, clock, keyring)
+    return make_room(database, clock, keyring)

@@ -76,15 +76,15 @@ ACCEPTED = ServiceAnswer(accepted=True, terms_open=False, sentence="Apple still 
 
 
 def refusal(*, standing: Standing, other: OtherToken | None = None) -> RenewalRefused:
-    fault = WrongServer("paris", server_name="paris", made_for="lyon")
-    return RenewalRefused("paris", faults=[fault], standing=standing, other=other)
+    fault = WrongServer("paris", server_name="paris", made_for="lyon", portal=TEXTS.portal)
+    return RenewalRefused("paris", faults=[fault], standing=standing, other=other, portal=TEXTS.portal)
 
 
 MESSAGES = {
-    "added": blocks.added(Added(PARIS, CERTIFICATE, TEXTS.add_steps, ("Remark.",))),
-    "installed": blocks.installed(Uploaded(PARIS, None, ("Remark.",)), by="UANA"),
+    "added": blocks.added(Added(PARIS, CERTIFICATE, TEXTS.add_steps, ("Remark.",)), texts=TEXTS),
+    "installed": blocks.installed(Uploaded(PARIS, None, ("Remark.",)), by="UANA", texts=TEXTS),
     "renewed": blocks.renewed(
-        Uploaded(PARIS, Former(EXPIRES, "ade@example.com", key_replaced=True), ()), by="UANA"
+        Uploaded(PARIS, Former(EXPIRES, "ade@example.com", key_replaced=True), ()), by="UANA", texts=TEXTS
     ),
     "renewal": blocks.renewal(
         Renewal(
@@ -95,23 +95,25 @@ MESSAGES = {
             TEXTS.renew_steps,
             CERTIFICATE,
             ("Sync.",),
-        )
+        ),
+        texts=TEXTS,
     ),
-    "refused": blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=LYON)),
+    "refused": blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=LYON), texts=TEXTS),
     "another's": blocks.refused(
-        PARIS, FileFitsAnotherToken("paris", other=LYON, server_name="paris", standing=None)
+        PARIS, FileFitsAnotherToken("paris", other=LYON, server_name="paris", standing=None), texts=TEXTS
     ),
     "another's already": blocks.refused(
         PARIS,
         FileFitsAnotherToken("paris", other=replace(LYON, need=Need.IN_USE), server_name=None, standing=None),
+        texts=TEXTS,
     ),
-    "not verified": blocks.refused(PARIS, NotVerified("Apple said no.", next_step="Try again.")),
+    "not verified": blocks.refused(PARIS, NotVerified("Apple said no.", next_step="Try again."), texts=TEXTS),
     "settings": blocks.settings_changed(replace(PARIS, owner="S0MDM", channel="C0OPS")),
     "tags": blocks.tags(replace(PARIS, tags=frozenset({"b", "a"})), slash="/enroll"),
     "tags set": blocks.tags_set(replace(PARIS, tags=frozenset({"b", "a"}))),
     "tags changed": blocks.tags_changed(PARIS, by="UANA"),
-    "removed": blocks.removed(PARIS, by="UANA"),
-    "checked": blocks.checked(Checked(PARIS, ACCEPTED, ())),
+    "removed": blocks.removed(PARIS, by="UANA", texts=TEXTS),
+    "checked": blocks.checked(Checked(PARIS, ACCEPTED, ()), texts=TEXTS),
 }
 
 
@@ -140,12 +142,14 @@ def test_buttons_of_one_row_have_ids_of_their_own(message: Message) -> None:
     ],
 )
 def test_a_refusal_says_how_the_current_token_stands(standing: Standing, words: str) -> None:
-    assert words in said(blocks.refused(PARIS, refusal(standing=standing)))
+    assert words in said(blocks.refused(PARIS, refusal(standing=standing), texts=TEXTS))
 
 
 def test_a_refusal_names_the_check_that_failed_and_what_to_do() -> None:
-    error = RenewalRefused("paris", faults=[NotLater(NOW, EXPIRES)], standing=Standing(True, EXPIRES, 14))
-    shown = said(blocks.refused(PARIS, error))
+    fault = NotLater(NOW, EXPIRES, portal=TEXTS.portal)
+    standing = Standing(True, EXPIRES, 14)
+    error = RenewalRefused("paris", faults=[fault], standing=standing, portal=TEXTS.portal)
+    shown = said(blocks.refused(PARIS, error, texts=TEXTS))
     assert "*Not renewed: this file holds no newer token*" in shown
     assert "The token in this file expires before the one in use." in shown
     assert "Next: If the right file was generated, upload it; else nothing has to be done." in shown
@@ -153,11 +157,11 @@ def test_a_refusal_names_the_check_that_failed_and_what_to_do() -> None:
 
 def test_nobody_is_sent_to_generate_a_token_while_the_current_one_is_accepted() -> None:
     for standing in (Standing(True, EXPIRES, 14), Standing(None, EXPIRES, 14)):
-        assert "ownload" not in said(blocks.refused(PARIS, refusal(standing=standing)))
+        assert "ownload" not in said(blocks.refused(PARIS, refusal(standing=standing), texts=TEXTS))
 
 
 def test_the_advice_to_download_says_that_it_ends_the_current_token() -> None:
-    shown = said(blocks.refused(PARIS, refusal(standing=Standing(False, EXPIRES, 14))))
+    shown = said(blocks.refused(PARIS, refusal(standing=Standing(False, EXPIRES, 14)), texts=TEXTS))
     assert "Next: In ABM, open server paris, download its token and upload it here. Generating" in shown
     assert "Generating a token in ABM ends the current one at once." in shown
 
@@ -173,7 +177,7 @@ def test_a_file_that_another_token_has_no_need_of_offers_nothing(need: Need, fac
     other = replace(LYON, need=need)
     standing = Standing(True, EXPIRES, 14)
     error = FileFitsAnotherToken("paris", other=other, server_name="paris", standing=standing)
-    message = blocks.refused(PARIS, error)
+    message = blocks.refused(PARIS, error, texts=TEXTS)
     assert fact in said(message)
     assert "ended" not in said(message)
     assert "ownload" not in said(message)
@@ -182,7 +186,7 @@ def test_a_file_that_another_token_has_no_need_of_offers_nothing(need: Need, fac
 
 def test_a_file_that_its_servers_token_cannot_open_is_not_sent_there() -> None:
     other = replace(LYON, can_open=False)
-    message = blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=other))
+    message = blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=other), texts=TEXTS)
     assert "lyon: generating this file ended its former token." in said(message)
     assert "upload this file to lyon" not in said(message)
     assert "Put the one of lyon there" in said(message)
@@ -190,14 +194,14 @@ def test_a_file_that_its_servers_token_cannot_open_is_not_sent_there() -> None:
 
 
 def test_another_tokens_button_carries_its_id() -> None:
-    message = blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=LYON))
+    message = blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=LYON), texts=TEXTS)
     assert buttons(message)["Upload to lyon"]["value"] == LYON.id
     assert buttons(message)["Upload server token"]["value"] == PARIS.id
 
 
 def test_another_token_that_never_had_one_is_not_said_to_have_lost_it() -> None:
     other = replace(LYON, need=Need.FILE)
-    message = blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=other))
+    message = blocks.refused(PARIS, refusal(standing=Standing(True, EXPIRES, 14), other=other), texts=TEXTS)
     assert "ended its former token" not in said(message)
 
 
@@ -211,7 +215,7 @@ def test_a_next_step_has_its_places_filled_and_its_buttons() -> None:
 
 def test_terms_still_open_are_said_for_the_organisation() -> None:
     open_terms = replace(ACCEPTED, terms_open=True, sentence="x")
-    message = blocks.checked(Checked(replace(PARIS, state=TokenState.TERMS), open_terms, ()))
+    message = blocks.checked(Checked(replace(PARIS, state=TokenState.TERMS), open_terms, ()), texts=TEXTS)
     assert "Asked Apple at <!date" in said(message)
     assert "still not accepted for Example Trust." in said(message)
 
@@ -225,7 +229,7 @@ def test_terms_still_open_are_said_for_the_organisation() -> None:
     ],
 )
 def test_accepted_terms_name_the_tokens_that_sync(names: tuple[str, ...], sentence: str) -> None:
-    assert sentence in said(blocks.checked(Checked(PARIS, ACCEPTED, names)))
+    assert sentence in said(blocks.checked(Checked(PARIS, ACCEPTED, names), texts=TEXTS))
 
 
 @pytest.mark.parametrize(("owner", "mention"), [("U0ANA", "<@U0ANA>"), ("S0MDM", "<!subteam^S0MDM>")])
@@ -249,13 +253,16 @@ def test_what_is_not_set_is_said_in_the_words_of_the_token_card() -> None:
     ],
 )
 def test_a_removal_names_the_number_of_devices(devices: int | None, asked: str, told: str) -> None:
-    assert asked in said(blocks.remove_modal(PARIS, devices=devices))
-    assert told in said(blocks.removed(PARIS, by="UANA", devices=devices))
+    assert asked in said(blocks.remove_modal(PARIS, devices=devices, texts=TEXTS))
+    assert told in said(blocks.removed(PARIS, by="UANA", devices=devices, texts=TEXTS))
 
 
 def test_the_removal_of_an_awaiting_token_speaks_of_no_devices() -> None:
     awaiting = replace(PARIS, state=TokenState.AWAITING, installed_at=None)
-    for shown in (blocks.remove_modal(awaiting, devices=0), blocks.removed(awaiting, by="UANA", devices=0)):
+    for shown in (
+        blocks.remove_modal(awaiting, devices=0, texts=TEXTS),
+        blocks.removed(awaiting, by="UANA", devices=0, texts=TEXTS),
+    ):
         assert "evices" not in said(shown)
         assert "key pair is deleted" in said(shown)
 
@@ -264,7 +271,7 @@ def test_a_changed_maker_is_not_said_to_be_as_before() -> None:
     result = Uploaded(
         PARIS, Former(EXPIRES, "it2@example.com", key_replaced=False), ("Made by ade@example.com.",)
     )
-    shown = said(blocks.renewed(result, by="UANA"))
+    shown = said(blocks.renewed(result, by="UANA", texts=TEXTS))
     assert "as before" not in shown
     assert "Made by ade@example.com." in shown
 
@@ -273,10 +280,10 @@ def test_a_changed_maker_is_not_said_to_be_as_before() -> None:
     "view",
     [
         blocks.add_modal("paris", texts=TEXTS),
-        blocks.upload_modal(PARIS),
-        blocks.remove_modal(PARIS),
+        blocks.upload_modal(PARIS, texts=TEXTS),
+        blocks.remove_modal(PARIS, texts=TEXTS),
         blocks.adding_view(),
-        blocks.checking_view(),
+        blocks.checking_view(texts=TEXTS),
     ],
 )
 def test_a_view_has_inputs_only_with_a_submit_button(view: Block) -> None:

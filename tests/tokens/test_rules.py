@@ -26,6 +26,7 @@ from bot.tokens.errors import (
 )
 from bot.tokens.facts import NextAction, TokenState
 from bot.tokens.rules import Health, Holding, Offered, Setting
+from tests.fakes.backend import TEXTS
 
 NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
 
@@ -34,7 +35,7 @@ NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
     "name", ["a", "Paris", "paris-schools_2.b", "x" * 40, "1", "a..", "-a", "Unassigned2"]
 )
 def test_these_are_names(name: str) -> None:
-    assert rules.check_name(f"  {name} ") == name
+    assert rules.check_name(f"  {name} ", portal="ABM") == name
 
 
 @pytest.mark.parametrize(
@@ -59,13 +60,13 @@ def test_these_are_names(name: str) -> None:
 )
 def test_these_are_no_names(name: str) -> None:
     with pytest.raises(NameWrong):
-        rules.check_name(name)
+        rules.check_name(name, portal="ABM")
 
 
 @given(st.text(max_size=60))
 def test_a_name_is_refused_or_harmless(text: str) -> None:
     with contextlib.suppress(NameWrong):
-        assert not set(rules.check_name(text)) & set("<>&*` \n\u202e")
+        assert not set(rules.check_name(text, portal="ABM")) & set("<>&*` \n\u202e")
 
 
 @pytest.mark.parametrize(
@@ -259,7 +260,7 @@ def test_the_state_and_what_is_to_be_done(
 ) -> None:
     found = health(**facts)
     assert rules.state_of(found, NOW) is state
-    step = rules.next_step(found, NOW, terms_step="Accept.")
+    step = rules.next_step(found, NOW, texts=TEXTS)
     assert (step.actions if step else None) == actions
 
 
@@ -325,7 +326,7 @@ def offered(
     ],
 )
 def test_a_file_renews_a_token_or_every_failed_check_is_named(offer: Offered, faults: list[type]) -> None:
-    found = rules.renewal_faults(HOLDING, offer, NOW)
+    found = rules.renewal_faults(HOLDING, offer, NOW, texts=TEXTS)
     assert [type(fault) for fault in found] == faults
     assert all(fault.next_step for fault in found)
 

@@ -53,7 +53,7 @@ from bot.tokens.errors import (
 )
 from bot.tokens.facts import NextAction, TokenState, Uploaded
 from bot.tokens.models import TokenSecret, WishKind, WishReason
-from bot.tokens.rules import AGREEMENT, Setting
+from bot.tokens.rules import Setting
 from bot.tokens.service import TokenService
 from tests.fakes.backend import token_file
 from tests.tokens.conftest import ANA, NIL, OLE, SCHOOLS_ADMIN, VIC, Room
@@ -82,7 +82,7 @@ async def test_the_agreement_is_kept_with_its_wording_in_the_audit(room: Room) -
     await room.add()
     (entry,) = await room.audited()
     assert (entry.action, entry.subject_name, entry.actor) == ("token.added", "paris", "UANA")
-    assert entry.detail["agreed"] == AGREEMENT
+    assert entry.detail["agreed"] == room.backend.texts.agreement
 
 
 async def test_without_agreement_nothing_is_added(room: Room) -> None:
