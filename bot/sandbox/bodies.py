@@ -45,7 +45,7 @@ _SHAPES = (
 class Mask:
     """Takes secrets out of what is shown: `secrets` at the moment, and whatever has a secret's name or shape.
 
-    A secret is found in clear, percent-encoded, and inside base64 wherever it begins there.
+    A secret is found in clear, percent-encoded, as JSON writes it, and inside base64 wherever it begins.
     """
 
     def __init__(self, secrets: Callable[[], Iterable[str]]) -> None:
@@ -82,7 +82,12 @@ def _text(text: str, forms: list[str]) -> str:
 @lru_cache(maxsize=500)
 def _forms(secret: str) -> tuple[str, ...]:
     """Return how a secret may stand in a text; of base64 the characters that come from it alone."""
-    forms = [secret, quote(secret, safe="")]
+    forms = [
+        secret,
+        quote(secret, safe=""),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    ]
     for shift in range(3):
         plain = bytes(shift) + secret.encode()
         coded = base64.b64encode(plain).decode().rstrip("=")

@@ -114,6 +114,33 @@ async def test_devices_moved_away_are_removed_by_the_next_sync_and_brought_back(
     assert (await drawer.post("devices", {"act": "back"})).status_code == 400
 
 
+async def test_every_move_of_devices_is_taken_back_with_everything_else(drawer: Drawer) -> None:
+    before = await drawer.devices()
+    for to in ("lyon", None):
+        await drawer.post("devices", {"act": "move", "server": "paris", "count": 25, "to": to})
+    assert (await drawer.devices())["paris"] == before["paris"] - 50
+    assert (await drawer.post("back")).json()["moved"] is None
+    assert await drawer.devices() == before
+
+
+async def test_a_long_body_of_slack_is_cut_and_keeps_its_headers(drawer: Drawer) -> None:
+    long = [{"type": "section", "text": f"{number} " * 900} for number in range(99)]
+    told = asyncio.create_task(drawer.events(until="x-kept"))
+    drawer.box.slack.log.add(
+        sender="slack",
+        method="POST",
+        url="/slack/events",
+        sent={"headers": {"x-kept": "yes"}, "body": {"type": "block_actions", "blocks": long}},
+        status=200,
+        answer="",
+        began=0.0,
+    )
+    kind, shown = (await told)[-1]
+    assert kind == "request"
+    assert shown["sent"]["headers"] == {"x-kept": "yes"}
+    assert " kB" in shown["sent"]["body"]
+
+
 async def test_what_slack_refuses_comes_when_it_takes_posts_again(drawer: Drawer) -> None:
     assert (await drawer.throws("refuse_posts"))["refuse_posts"] is True
     before = await drawer.devices()
@@ -172,6 +199,7 @@ async def test_put_everything_back_leaves_no_switch_thrown(drawer: Drawer) -> No
         ("devices", {"act": "add", "server": "paris", "count": 0}),
         ("clock", {"days": -1}),
         ("clock", {"days": 401}),
+        ("clock", {"days": 10**12}),
     ],
 )
 async def test_what_makes_no_sense_is_refused_with_a_sentence(drawer: Drawer, name: str, body: Json) -> None:

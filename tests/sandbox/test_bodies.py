@@ -26,6 +26,13 @@ def test_a_planted_secret_is_found_in_clear_encoded_and_anywhere_in_base64(befor
     assert core.replace("+", "-").replace("/", "_") not in shown
 
 
+def test_a_secret_that_json_writes_otherwise_is_found_inside_json_in_a_text() -> None:
+    secret = 'a "quoted" \\ é-secret'
+    masked = Mask(lambda: [secret])
+    for ascii_only in (True, False):
+        assert masked(json.dumps({"note": secret}, ensure_ascii=ascii_only)) == '{"note": "…"}'
+
+
 def test_what_has_the_name_or_the_shape_of_a_secret_is_masked_unplanted() -> None:
     shown = mask(
         {

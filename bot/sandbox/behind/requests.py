@@ -69,13 +69,18 @@ class Requests:
 
     def _add(self, entry: Json) -> None:
         self._number += 1
-        shown = {key: clip(self._mask(value)) for key, value in entry.items()}
+        shown = {key: _clipped(self._mask(value)) for key, value in entry.items()}
         self._kept.append({"n": self._number, **shown})
         self._tell()
 
     def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
+
+
+def _clipped(value: Any) -> Any:
+    """Cut a text, or the parts of a request: a body that is too long must not take its headers with it."""
+    return {key: clip(part) for key, part in value.items()} if isinstance(value, dict) else clip(value)
 
 
 def _of_apple(logged: Logged) -> Json:

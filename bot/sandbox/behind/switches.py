@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -39,7 +39,7 @@ class SwitchOrder(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class DeviceOrder(msgspec.Struct, forbid_unknown_fields=True):
-    """`to` is another server's name, None for none at all; `back` undoes the last move."""
+    """`to` is another server's name, None for none at all; `back` takes the last move back."""
 
     act: Literal["add", "move", "back"]
     server: str = ""
@@ -48,7 +48,8 @@ class DeviceOrder(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ClockOrder(msgspec.Struct, forbid_unknown_fields=True):
-    days: int
+    # Wide enough for the clock's own refusal, with its sentence, narrow enough to be counted with.
+    days: Annotated[int, msgspec.Meta(ge=-36_500, le=36_500)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,12 @@ class Switches:
         self._slack = slack
         self._clock = clock
         self._move_clock = move_clock
-        self._moved: Moved | None = None
+        self._moves: list[Moved] = []
 
     def state(self) -> Json:
         """Return how every switch stands at this moment, and what time it is for the bot."""
         apple = self._apple
-        moved = self._moved
+        moved = self._moves[-1] if self._moves else None
         return {
             "now": self._clock.now().timestamp(),
             "ahead_s": self._clock.ahead.total_seconds(),
@@ -122,7 +123,9 @@ class Switches:
                 self._slack.refuse_posts = REFUSAL if order.on else None
 
     def put_back(self) -> None:
-        """Take every switch back. Devices stay where they are, and the clock never goes back."""
+        """Take every switch and every move of devices back. Added ones stay; the clock never goes back."""
+        while self._moves:
+            self._bring_back()
         for organisation in self._apple.organisations.values():
             if not organisation.terms_signed:
                 self._apple.sign_terms(organisation=organisation)
@@ -144,13 +147,13 @@ class Switches:
             serials = self._apple.remove_devices(order.server, order.count)
         else:
             serials = self._apple.reassign_devices(order.server, order.count, to=order.to)
-        self._moved = Moved(order.server, order.to, tuple(serials))
+        self._moves.append(Moved(order.server, order.to, tuple(serials)))
         return len(serials)
 
     def _bring_back(self) -> int:
-        if self._moved is None:
+        if not self._moves:
             raise NothingToBringBack
-        moved, self._moved = self._moved, None
+        moved = self._moves.pop()
         return len(self._apple.assign_in_portal(moved.serials, moved.server))
 
     def move_clock(self, order: ClockOrder) -> None:

@@ -127,14 +127,14 @@ export function Switches({ state, asked, take, say }: { state: State; asked: num
   const tokens = state.servers.filter((server) => server.has_token);
   const many = state.organisations.length > 1;
   const thrown = state.organisations.filter((org) => !org.terms_signed).length + tokens.filter((server) => server.rejected).length
-    + [state.throttle, state.slow, state.refuse_posts].filter(Boolean).length;
+    + [state.throttle, state.slow, state.refuse_posts, state.moved].filter(Boolean).length;
   return (
     <div className="parts">
       <Part title="Time"><Clock state={state} asked={asked} act={act} /></Part>
       <Part title="Trouble" aside={<button type="button" className="link" disabled={!thrown} onClick={() => void act(calls.putBack, () => "All switches are back.")}>Put everything back</button>}>
         {state.organisations.map((org) => (
           <Row key={org.id} name={many ? `Terms not signed · ${org.name}` : "Terms not signed"} on={!org.terms_signed}
-            text={`Apple has new terms for ${org.name} and refuses its servers until they are accepted. “Check again” and the next sync say so.`}
+            text={`Apple has new terms for ${org.name} and refuses its servers until they are accepted. The next sync says so (/enroll sync, or a day later), and offers “Check again”.`}
             onChange={(on) => void act(() => calls.throw("terms", on, org.id))} />
         ))}
         {tokens.map((server) => (
