@@ -108,7 +108,9 @@ class RequestLog:
     def _masked(self, value: Any) -> Any:
         text = json.dumps(value, ensure_ascii=False, default=str)
         if len(text) > LONGEST:
-            return f"{len(text)} characters"
+            # What is short beside it stays: one sees what it was that was so long.
+            is_open = isinstance(value, dict)
+            return {k: self._masked(v) for k, v in value.items()} if is_open else f"{len(text)} characters"
         for secret in self.secrets:
             text = text.replace(secret, MASK)
         text = re.sub(r"(/hooks/)[A-Za-z0-9]+", rf"\1{MASK}", text)
