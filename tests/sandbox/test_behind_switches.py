@@ -125,21 +125,20 @@ async def test_every_move_of_devices_is_taken_back_with_everything_else(drawer: 
 
 @pytest.mark.parametrize("words", [300, 900])
 async def test_a_long_body_of_slack_is_cut_and_keeps_its_headers(drawer: Drawer, words: int) -> None:
-    await drawer.post("clear")
     long = [{"type": "section", "text": f"{number} " * words} for number in range(99)]
-    told = asyncio.create_task(drawer.events(until="x-kept"))
+    told = asyncio.create_task(drawer.events(until=f"kept {words}"))
     drawer.box.slack.log.add(
         sender="slack",
         method="POST",
         url="/slack/events",
-        sent={"headers": {"x-kept": "yes"}, "body": {"type": "block_actions", "blocks": long}},
+        sent={"headers": {"x-kept": f"kept {words}"}, "body": {"type": "block_actions", "blocks": long}},
         status=200,
         answer="",
         began=0.0,
     )
     kind, shown = (await told)[-1]
     assert kind == "request"
-    assert shown["sent"]["headers"] == {"x-kept": "yes"}
+    assert shown["sent"]["headers"] == {"x-kept": f"kept {words}"}
     assert "block_actions" in json.dumps(shown["sent"]["body"])
     assert len(json.dumps(shown)) < 100_000
 
