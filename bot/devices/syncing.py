@@ -285,7 +285,11 @@ class Syncing:
             await self._read(SyncKind.DELTA)
         except CursorUnusable as refusal:
             await self._force(refusal.reason)
-            await self._read(SyncKind.FULL)
+        except CursorExhausted:
+            await self._force("exhausted")
+        else:
+            return
+        await self._read(SyncKind.FULL)
 
     async def _force(self, reason: str) -> None:
         """Begin a full list because the service no longer takes the cursor."""
@@ -334,8 +338,8 @@ class Syncing:
                 await writing
 
     async def _end_reading(self, page: DevicePage, kind: SyncKind, *, repeats: bool) -> None:
-        if repeats and kind is SyncKind.FULL:
-            # From its start the list may be readable; from here it is not.
+        if repeats and self._work.place.full_id is not None:
+            # From its start the list may be readable; from here it, or what changed since, is not.
             async with self._writing() as session:
                 place = replace(self._work.place, phase=Phase.NEW, cursor=None, full_id=None)
                 await store.put_position(session, self._work.token_id, place)
@@ -538,6 +542,9 @@ class Syncing:
         return row
 
     def _remove(self, was: Stored, device: DeviceFacts, writes: PageWork, now: datetime) -> None:
+        if self._work.place.full_id is not None:
+            # The list may have shown it before: counts no longer tell whether another one is missing.
+            writes.left.add(self._work.token_id)
         reason = "replaced" if device.released_by_replacement else "deleted"
         at = rules.merged_operation_at(device.operation_at, _moment(was.operation_at))
         self._mark_removed(was._replace(operation_at=_ms(at)), reason, writes, now)
@@ -594,8 +601,8 @@ class Syncing:
 
     def _is_still_here(self, known: Known, device: DeviceFacts) -> bool:
         """Say whether a change that is ignored still shows a device to be here, for a list to be judged."""
-        is_ours = known.token_id == self._work.token_id
-        return self._work.place.full_id is not None and is_ours and device.operation != Operation.DELETED
+        is_here = known.token_id == self._work.token_id and known.state is DeviceState.PRESENT
+        return self._work.place.full_id is not None and is_here and device.operation != Operation.DELETED
 
     async def _save_progress(self, session: AsyncSession, *, ends: bool) -> None:
         """Write what was done into the sync's row, with its end when this was the last of it."""

@@ -11,6 +11,7 @@ from bot.backend.port import (
     BackendError,
     CursorExhausted,
     CursorUnusable,
+    DeviceFacts,
     ServiceUnavailable,
     TermsNotSigned,
     TokenRejected,
@@ -94,6 +95,70 @@ async def test_an_exhausted_cursor_goes_on_with_changes_from_the_same_cursor(roo
     [sync] = await rooms.run_all()
     assert sync.state is SyncState.FINISHED
     assert server.calls[-3:] == ["full_page", "full_page", "delta_page"]
+    assert await present(rooms) == ["A", "B"]
+
+
+def reported(serial: str, operation: str) -> DeviceFacts:
+    return msgspec.structs.replace(device(serial), operation=operation)
+
+
+async def test_a_deletion_after_an_exhausted_list_hides_no_missing_device(rooms: Rooms) -> None:
+    server, _ = await rooms.add_token("paris")
+    server.put(device("A"), device("B"), device("Y"))
+    await rooms.run_all()
+    rooms.clock.move(timedelta(days=8))
+    server.pages = [
+        page(device("A"), device("B"), cursor="c1", more=True),
+        CursorExhausted("read to its end"),
+        page(reported("A", "deleted"), cursor="c2"),
+    ]
+    sync = await rooms.sync("paris", full=True)
+    assert (sync.state, sync.removed, sync.removals_judged) == (SyncState.FINISHED, 2, True)
+    assert await present(rooms) == ["B"]
+
+
+async def test_a_change_of_a_forgotten_device_after_a_list_hides_no_missing_one(rooms: Rooms) -> None:
+    server, _ = await rooms.add_token("paris")
+    server.put(device("A"), device("B"), device("Y"))
+    await rooms.run_all()
+    await rooms.devices.forget(["A"], actor=ADMIN)
+    rooms.clock.move(timedelta(days=8))
+    server.pages = [
+        page(device("B"), cursor="c1", more=True),
+        CursorExhausted("read to its end"),
+        page(reported("A", "modified"), cursor="c2"),
+    ]
+    await rooms.sync("paris", full=True)
+    assert await present(rooms) == ["B"]
+
+
+async def test_changes_that_are_exhausted_too_end_in_a_list_from_the_start(rooms: Rooms) -> None:
+    server, _ = await rooms.add_token("paris")
+    server.put(device("A"), device("B"))
+    server.pages = [
+        page(device("A"), cursor="c1", more=True),
+        CursorExhausted("read to its end"),
+        CursorExhausted("read to its end"),
+    ]
+    [sync] = await rooms.run_all()
+    assert (sync.state, sync.forced) == (SyncState.FINISHED, "exhausted")
+    assert await present(rooms) == ["A", "B"]
+
+
+async def test_a_cursor_repeated_by_the_changes_after_a_list_is_not_met_again(rooms: Rooms) -> None:
+    server, _ = await rooms.add_token("paris")
+    server.put(device("A"), device("B"))
+    server.pages = [
+        page(device("A"), cursor="c1", more=True),
+        CursorExhausted("read to its end"),
+        page(reported("A", "modified"), cursor="c1", more=True),
+    ]
+    [failed] = await rooms.run_all()
+    assert failed.state is SyncState.FAILED
+    server.refuse("delta_page", ServiceUnavailable("the same again"), times=None)
+    rooms.clock.move(timedelta(hours=1))
+    sync = await rooms.sync("paris")
+    assert (sync.state, sync.kind) == (SyncState.FINISHED, SyncKind.FULL)
     assert await present(rooms) == ["A", "B"]
 
 
