@@ -38,6 +38,8 @@ log = get_logger(__name__)
 
 #: How long one question may take, in seconds, and how many are asked at once.
 ANSWER_WITHIN_S = 60.0
+#: How long a question may take that a person waits for.
+PERSON_WAITS_S = 20.0
 _AT_ONCE = 4
 
 
@@ -64,6 +66,17 @@ class Asking:
         if sealed is None:
             raise TokenAwaited(token.name, token.id, portal=self._books.texts.portal)
         return self._books.keyring.decrypt(sealed, table="token_secret", column="credentials", row=token_id)
+
+    async def ask_for_person(self, token: Token) -> ServiceAnswer:
+        """Ask about the token in use while somebody waits; no answer in time says nothing of the token."""
+        began, service = self._books.clock.now(), self._books.texts.service
+        try:
+            async with asyncio.timeout(PERSON_WAITS_S):
+                return await self.ask(token)
+        except TimeoutError:
+            log.warning("account not asked", token=token.name, problem="TimeoutError")
+            sentence = f"{service} did not answer within {PERSON_WAITS_S:.0f} seconds."
+            return ServiceAnswer(accepted=None, terms_open=False, sentence=sentence, at=began)
 
     async def ask(self, token: Token) -> ServiceAnswer:
         """Ask about the token in use and note the answer."""

@@ -82,10 +82,10 @@ _HEADLINES: dict[type[RenewalFault], str] = {
 # Pieces
 
 
-def next_button(action: NextAction, token_id: str) -> Block:
+def next_button(action: NextAction, token_id: str, *, label: str | None = None) -> Block:
     """Return the button of a next step; its value is the token's id."""
     style: Style | None = "primary" if action in (NextAction.UPLOAD, NextAction.RENEW) else None
-    return button(_LABELS[action], action_id=action.value, value=token_id, style=style)
+    return button(label or _LABELS[action], action_id=action.value, value=token_id, style=style)
 
 
 def next_step(token: TokenView) -> list[Block]:
@@ -467,7 +467,10 @@ def _refusal_buttons(
 
 
 def renewal(opened: Renewal, *, texts: BackendTexts) -> Message:
-    """Show who signs in where, what it ends, and the steps; the upload button stands at the end."""
+    """Show who signs in where, what it ends, and the steps; the upload button stands at the end.
+
+    Where a new token could not be checked now, say why to wait instead.
+    """
     token = opened.token
     facts = _lines(
         f"*Renew token {escape(token.name)}*",
@@ -475,6 +478,16 @@ def renewal(opened: Renewal, *, texts: BackendTexts) -> Message:
         f"The bot is ready: key pair and database are in order. {escape(opened.answer.sentence)}",
         *(escape(sentence) for sentence in opened.running),
     )
+    if not opened.may_go_on:
+        return Message.of(
+            section(facts),
+            section(_why_to_wait(opened, texts)),
+            actions(
+                next_button(NextAction.RENEW, token.id, label="Open the renewal again"),
+                next_button(NextAction.CHECK_AGAIN, token.id),
+                next_button(NextAction.UPLOAD, token.id),
+            ),
+        )
     who = bold(opened.sign_in_as) if opened.sign_in_as else "an account that manages servers"
     where = f"*Who signs in:* {who} · *Server in {escape(texts.portal)}:* {bold(token.server_name)}"
     buttons = [next_button(NextAction.UPLOAD, token.id)]
@@ -487,6 +500,20 @@ def renewal(opened: Renewal, *, texts: BackendTexts) -> Message:
         section(numbered(opened.steps, token)),
         *_staged_note(opened),
         actions(*buttons),
+    )
+
+
+def _why_to_wait(opened: Renewal, texts: BackendTexts) -> str:
+    token = opened.token
+    wait = (
+        f"*Don't generate a token in {escape(texts.portal)} yet*: it ends the current one at once, and it"
+        " cannot be taken here"
+    )
+    if opened.answer.terms_open:
+        return f"{wait} until the terms are accepted.\nNext: {_fill(texts.terms_step, token)}"
+    return (
+        f"{wait} as long as {escape(texts.service)} does not answer. A file that is there already can be"
+        " uploaded.\nNext: open the renewal again in a few minutes."
     )
 
 

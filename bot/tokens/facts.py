@@ -169,7 +169,7 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """A renewal that may begin. `certificate` is there when a new key pair was asked for.
+    """A renewal that was opened. `certificate` is there when a new key pair was asked for.
 
     `warning` and `steps` are mrkdwn with places to be filled in. `running` names work of the bot under
     way on this token.
@@ -182,6 +182,11 @@ class Renewal:
     steps: tuple[str, ...]
     certificate: Certificate | None
     running: tuple[str, ...]
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether a token generated now could be checked here: else it ends the one in use for nothing."""
+        return self.answer.accepted is not None and not self.answer.terms_open
 
 
 @dataclass(frozen=True, slots=True)

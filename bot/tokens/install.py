@@ -1,5 +1,6 @@
 """Server tokens from files: installed, renewed or taken over only after the service has accepted them."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,6 +54,9 @@ from bot.tokens.models import (
 )
 from bot.tokens.others import Others
 from bot.tokens.sessions import MemorySessions
+
+#: How long the service may take over a token from a file; the modal says meanwhile that it is asked.
+VERIFIED_WITHIN_S = 60.0
 
 RunningWork = Callable[[str], Awaitable[Sequence[str]]]
 
@@ -116,7 +120,7 @@ class Installer:
             raise TokenAwaited(held.token.name, held.token.id, portal=self._books.texts.portal)
         # Who opens a renewal may have been in the portal first: the question comes after the opening.
         opened_at = self._books.clock.now()
-        answer = await self._asking.ask(held.token)
+        answer = await self._asking.ask_for_person(held.token)
         running = await self.running(token_id) if self.running else ()
         staged = await self._staged_pair(held, actor) if new_key else None
         async with self._books.db.begin() as session:
@@ -234,7 +238,13 @@ class Installer:
         connection = self._backend.connect(contents.credentials, sessions)
         service, portal = self._books.texts.service, self._books.texts.portal
         try:
-            account = await connection.account()
+            async with asyncio.timeout(VERIFIED_WITHIN_S):
+                account = await connection.account()
+        except TimeoutError:
+            raise NotVerified(
+                f"{service} did not answer within a minute.",
+                next_step="Upload the same file again in a few minutes.",
+            ) from None
         except TokenRejected:
             is_renewal = held is not None and held.token.installed_at is not None
             raise NotVerified(
@@ -299,7 +309,7 @@ class Installer:
         )
 
     async def _standing(self, token: Token) -> Standing:
-        answer = await self._asking.ask(token)
+        answer = await self._asking.ask_for_person(token)
         days = rules.days_left(token.expires_at, self._books.clock.now()) if token.expires_at else None
         return Standing(answer.accepted, token.expires_at, days)
 

@@ -65,7 +65,7 @@ class Others:
         return await self._backend.read_token_file(content, held.pairs)
 
     async def _ended_or_not(self, token: Token) -> Need:
-        answer = await self._asking.ask(token)
+        answer = await self._asking.ask_for_person(token)
         return Need.ENDED if answer.accepted is False else Need.FILE
 
 

@@ -307,7 +307,7 @@ class TokenService:
         if token is None:
             raise TokenGone
         had_terms = token.terms_since is not None
-        answer = await self._asking.ask(token)
+        answer = await self._asking.ask_for_person(token)
         syncing: list[str] = []
         if had_terms and answer.accepted and not answer.terms_open:
             resumed = {token.id, *await self._asking.resume_organisation(token)}

@@ -1,8 +1,9 @@
 """The commands, buttons and modals of tokens: parse, call the service, render."""
 
+import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, Protocol, TypeVar
 
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
@@ -33,6 +34,11 @@ from bot.tokens.rules import Setting, split_tags
 from bot.tokens.service import TokenService
 
 log = get_logger(__name__)
+
+Answered = TypeVar("Answered")
+
+#: After how long a person is told that the service is being asked.
+SAY_AFTER_S = 3.0
 
 _FIELDS: dict[type[EnrollbotError], str] = {
     NameReserved: "name",
@@ -238,9 +244,10 @@ class _Screens:
 
     async def _open_renewal(self, call: Call, token: TokenView, *, new_key: bool = False) -> None:
         with _once():
-            opened = await self._service.open_renewal(
+            opening = self._service.open_renewal(
                 token.id, actor=call.actor, new_key=new_key, delivery=call.delivery
             )
+            opened = await self._asked(call, opening)
             await call.answer(blocks.renewal(opened, texts=self._texts))
             if opened.certificate is not None:
                 certificate = opened.certificate
@@ -248,8 +255,19 @@ class _Screens:
                 await call.send_file(name=certificate.file_name, content=certificate.content, comment=comment)
 
     async def check_again(self, call: Call) -> None:
-        checked = await self._service.check(call.value, actor=call.actor)
+        checked = await self._asked(call, self._service.check(call.value, actor=call.actor))
         await call.answer(blocks.checked(checked, texts=self._texts))
+
+    async def _asked(self, call: Call, question: Coroutine[Any, Any, Answered]) -> Answered:
+        """Wait for what the service says; tell the person when that takes longer than a moment."""
+        asking = asyncio.create_task(question)
+        try:
+            done, _ = await asyncio.wait([asking], timeout=SAY_AFTER_S)
+            if not done:
+                await call.answer(f"Asking {escape(self._texts.service)}…")
+            return await asking
+        finally:
+            asking.cancel()
 
     # Changing
 

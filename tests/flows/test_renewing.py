@@ -161,6 +161,30 @@ async def test_unsigned_terms_are_said_and_check_again_ends_them(paris: House) -
     assert "26 devices" in await paris.types(paris.ben, "/enroll status")
 
 
+async def test_a_renewal_while_terms_are_open_says_to_wait_and_why(paris: House) -> None:
+    paris.apple.sign_terms(signed=False)
+    heard = await paris.types(paris.ana, RENEW)
+    assert "Don't generate a token in ABM yet" in heard
+    assert "until the terms are accepted" in heard
+    assert "An Administrator of Example Trust signs in to ABM" in heard.text.replace("*", "")
+    assert "Download its token" not in heard
+    paris.apple.sign_terms()
+    assert "Download its token" in await paris.presses(paris.ana, "Open the renewal again")
+
+
+async def test_a_renewal_while_apple_is_silent_says_to_wait_and_takes_a_file_that_is_there(
+    paris: House,
+) -> None:
+    content = paris.new_token_file()
+    paris.apple.faults.plan("close", path="*")
+    heard = await paris.types(paris.ana, RENEW)
+    assert "Don't generate a token in ABM yet" in heard
+    assert "as long as Apple does not answer" in heard
+    paris.apple.faults.clear()
+    await paris.presses(paris.ana, "Upload server token")
+    assert "renewed" in str(await paris.uploads(paris.ana, content))
+
+
 async def test_a_server_deleted_and_made_again_is_a_new_token(paris: House) -> None:
     paris.apple.sign_terms()
     paris.apple.servers[paris.apple.server("paris").server_uuid].name = "paris-old"

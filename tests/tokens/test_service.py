@@ -23,6 +23,7 @@ from bot.kit.db import Table
 from bot.kit.errors import EnrollbotError
 from bot.kit.secrets import Keyring, SecretUnreadable
 from bot.settings import Settings
+from bot.tokens import asking, install
 from bot.tokens.errors import (
     AgreementMissing,
     AlreadyInUse,
@@ -335,6 +336,30 @@ async def test_another_maker_than_expected_is_remarked_on(room: Room) -> None:
 
 
 # Renewing
+
+
+async def test_a_service_that_is_silent_keeps_nobody_waiting(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, server = await room.installed(days=14)
+    held = asyncio.Event()
+
+    async def hold(method: str) -> None:
+        if method == "account":
+            await held.wait()
+
+    server.on_call = hold
+    monkeypatch.setattr(asking, "PERSON_WAITS_S", 0.01)
+    renewal = await room.tokens.open_renewal(token.id, actor=ANA)
+    assert (renewal.answer.accepted, renewal.may_go_on) == (None, False)
+    assert "did not answer within" in renewal.answer.sentence
+    assert (await room.tokens.check(token.id, actor=ANA)).answer.accepted is None
+    content = await room.file_for(token, server)
+    monkeypatch.setattr(install, "VERIFIED_WITHIN_S", 0.01)
+    with pytest.raises(RenewalRefused) as refused:
+        await room.upload(token, content)
+    assert "did not answer within a minute" in refused.value.faults[0].message
+    assert (await room.look(token)).state is TokenState.EXPIRING
 
 
 async def test_a_renewal_replaces_the_token_and_names_old_and_new(room_on_both: Room) -> None:

@@ -1,12 +1,28 @@
+import asyncio
+
 import pytest
 
 from bot.kit.actor import NotAllowed, Role
+from bot.slack.blocks import Message
 from bot.slack.call import FieldErrors
 from bot.slack.commands import UsageMismatch
+from bot.tokens import slack
 from bot.tokens.errors import FormWrong, NothingToSet, TokenAwaited, TokenUnknown
 from bot.tokens.facts import TokenState
 from tests.tokens.conftest import ANA, OLE, SCHOOLS_ADMIN, Room
-from tests.tokens.desk import Desk, buttons, said, ticked, typed
+from tests.tokens.desk import Desk, Outlet, buttons, said, ticked, typed
+
+
+class AnnouncingOutlet(Outlet):
+    """Says when the person has been answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered = asyncio.Event()
+
+    async def respond(self, url: str, message: Message, *, replace: bool) -> bool:
+        self.answered.set()
+        return await super().respond(url, message, replace=replace)
 
 
 @pytest.fixture
@@ -324,6 +340,24 @@ async def test_the_certificate_is_sent_again(desk: Desk) -> None:
     await desk.press(buttons(desk.outlet.answers[0])["Get certificate"])
     assert desk.outlet.sent == {"paris.pem": first}
     assert "`paris.pem` is in your direct messages." in desk.outlet.answers[-1].text
+
+
+async def test_who_waits_for_the_service_is_told_that_it_is_asked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, server = await desk.room.installed(days=14)
+    outlet = desk.outlet = AnnouncingOutlet()
+
+    async def hold(method: str) -> None:
+        if method == "account":
+            await outlet.answered.wait()
+
+    server.on_call = hold
+    monkeypatch.setattr(slack, "SAY_AFTER_S", 0.01)
+    await desk.type("token renew paris")
+    first, second = outlet.answers
+    assert first.text == "Asking Apple…"
+    assert "Renew token paris" in second.text
 
 
 async def test_check_again_says_what_apple_answered(desk: Desk) -> None:
