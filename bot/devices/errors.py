@@ -24,6 +24,20 @@ class SyncTooSoon(DeviceFault):
         )
 
 
+class LeftAlone(DeviceFault):
+    """The service asked, as it failed, not to be asked before `until`."""
+
+    def __init__(self, name: str, *, service: str, until: datetime) -> None:
+        self.name = name
+        self.service = service
+        self.until = until
+        super().__init__(
+            f"{service} asked to be left alone until {until:%a %d %b} at {until:%H:%M} UTC;"
+            f" token {name} is not synced before.",
+            next_step="It is synced by itself then; nothing is lost.",
+        )
+
+
 class FullSyncTooSoon(DeviceFault):
     """A full sync came too early: one in 7 days. `allowed_at` is when the next one may start."""
 

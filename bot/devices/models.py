@@ -149,6 +149,7 @@ class Sync(Table, table=True):
 
     `reason` says why it was started; `forced` why a full sync could not be avoided, None otherwise.
     `asked_by` is a Slack user id or a job's name. `busy_ms` is the time worked, without the pauses.
+    `resume_at` is when a stopped one goes on, or until when the service asked to be left alone as one failed.
     `devices_before` is how many devices its token had when it was put on the list.
     `channel` and `message_ts` are where its progress stands. `told_at` is when the result was told,
     None as long as it is still to be told: not before `tell_at`, after `tell_tries` that failed.

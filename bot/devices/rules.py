@@ -198,6 +198,10 @@ def slot_start(token_id: str, *, every: timedelta, now: datetime) -> datetime:
     return datetime.fromtimestamp(begun, UTC)
 
 
+#: However long the service asks to be left alone, it is asked again after this.
+LONGEST_LEFT_ALONE = timedelta(hours=24)
+
+
 def is_due(
     token_id: str,
     *,

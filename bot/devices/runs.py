@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot.backend.port import BackendError
+from bot.backend.port import BackendError, ServiceUnavailable
 from bot.devices import rules, store
 from bot.devices.books import SYSTEM, Books
 from bot.devices.errors import CursorRepeated, DeviceFault, NotStored
@@ -170,11 +170,14 @@ class Runs:
         del self._troubles[sync_id]
 
     async def _failed(self, sync: Sync, lease: Lease, error: EnrollbotError) -> SyncView:
+        now = self._books.clock.now()
+        asked = error.retry_after if isinstance(error, ServiceUnavailable) else None
         values = {
             "state": SyncState.FAILED.value,
-            "ended_at": self._books.clock.now(),
+            "ended_at": now,
             "error": error.message,
             "next_step": error.next_step,
+            "resume_at": now + min(asked, rules.LONGEST_LEFT_ALONE) if asked else None,
         }
         await self._write(sync.id, lease, values)
         log.warning("sync ended with an error", sync=sync.id, error=type(error).__name__)

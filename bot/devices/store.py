@@ -588,6 +588,17 @@ async def newest_sync(
     return (await session.scalars(query)).one_or_none()
 
 
+async def left_alone_until(session: AsyncSession, token_id: str, now: datetime) -> datetime | None:
+    """Return until when the service asked to be left alone, None when that is over or it did not ask."""
+    query = sa.select(sa.func.max(col(Sync.resume_at))).where(
+        col(Sync.token_id) == token_id,
+        col(Sync.state) == SyncState.FAILED.value,
+        col(Sync.resume_at) > now,
+    )
+    until: datetime | None = (await session.execute(query)).scalar_one()
+    return until
+
+
 async def failures_since(session: AsyncSession, token_id: str, since: datetime | None) -> list[datetime]:
     """Return when syncs failed after `since`, the newest first, at most 10."""
     query = sa.select(col(Sync.ended_at)).where(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from bot.backend.port import BackendTexts
-from bot.devices.errors import FullSyncTooSoon, SyncTooSoon
+from bot.devices.errors import FullSyncTooSoon, LeftAlone, SyncTooSoon
 from bot.devices.facts import SyncStarted, SyncView
 from bot.devices.models import SyncKind, SyncState
 from bot.devices.wording import clock_time, how_many, seconds
@@ -51,6 +51,11 @@ def refusal_line(why: EnrollbotError, now: datetime) -> str:
     if isinstance(why, SyncTooSoon):
         wait = how_many(why.minutes, "minute")
         return f"{escape(why.message)} Sync again in {wait}, at {clock_time(why.allowed_at)}."
+    if isinstance(why, LeftAlone):
+        return (
+            f"{escape(why.service)} asked to be left alone until {local_time(why.until, now)}; token"
+            f" {escape(why.name)} is not synced before. It is synced by itself then; nothing is lost."
+        )
     if isinstance(why, FullSyncTooSoon):
         return (
             f"Token {escape(why.name)} had a full sync on {local_time(why.last_at, now)}; one in 7 days is"

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.devices import rules, store
 from bot.devices.books import SYSTEM, Books
-from bot.devices.errors import NothingToSync
+from bot.devices.errors import LeftAlone, NothingToSync
 from bot.devices.facts import SyncStarted
 from bot.devices.leaving import Leaving
 from bot.devices.models import Phase, Sync, SyncKind, SyncState
@@ -137,6 +137,9 @@ class Syncs:
         cursor = await store.cursor_row(session, token.id)
         ok = await store.newest_sync(session, token.id, states=[SyncState.FINISHED, SyncState.RUNNING])
         if not exempt:
+            until = await store.left_alone_until(session, token.id, now)
+            if until is not None:
+                raise LeftAlone(token.name, service=self._books.texts.service, until=until)
             rules.check_by_hand(token.name, last_started_at=ok.started_at if ok else None, now=now)
         if cursor is None or cursor.phase != Phase.DELTA.value:
             # The first list, or one that was begun: whatever is asked for, it has to be read.
@@ -274,6 +277,7 @@ class Syncs:
                 return False
             ok = await store.newest_sync(session, token.id, states=[SyncState.FINISHED])
             failed = await store.failures_since(session, token.id, ok.started_at if ok else None)
+            is_left_alone = await store.left_alone_until(session, token.id, now) is not None
             cursor = await store.cursor_row(session, token.id)
         is_due = rules.is_due(
             token.id,
@@ -283,7 +287,7 @@ class Syncs:
             last_failed_at=failed[0] if failed else None,
             now=now,
         )
-        if not is_due:
+        if not is_due or is_left_alone:
             return False
         last_full_at = cursor.last_full_started_at if cursor else None
         kind = rules.automatic_kind(last_full_at=last_full_at, now=now)

@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col
 
-from bot.devices.errors import FullSyncTooSoon
+from bot.backend.port import ServiceUnavailable
+from bot.devices.errors import FullSyncTooSoon, LeftAlone
 from bot.devices.models import ChangeKind, DeviceState, Sync, SyncKind, SyncState
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
@@ -50,6 +51,31 @@ async def test_two_replicas_asked_at_once_start_one_sync_and_say_so_once(rooms: 
     [_, started] = await syncs(rooms)
     assert {answer.sync.id for answer in answers} == {started.id}
     assert await acts(rooms, "sync.started") == 1
+
+
+async def test_a_service_that_asks_to_be_left_alone_is_left_alone_that_long(rooms: Rooms) -> None:
+    server, _ = await rooms.add_token("paris")
+    await rooms.run_all()
+    rooms.clock.move(timedelta(hours=25))
+    server.refuse("delta_page", ServiceUnavailable("busy", retry_after=timedelta(hours=6)))
+    await rooms.devices.schedule_due()
+    await rooms.run_all()
+    rooms.clock.move(timedelta(hours=5, minutes=59))
+    assert await rooms.devices.schedule_due() == 0
+    with pytest.raises(LeftAlone, match="Apple asked to be left alone until Sat 02 May at 16:00 UTC"):
+        await rooms.devices.start_sync("paris", actor=OPERATOR)
+    rooms.clock.move(timedelta(minutes=1))
+    assert await rooms.devices.schedule_due() == 1
+
+
+async def test_a_service_is_asked_again_after_a_day_whatever_it_asked_for(rooms: Rooms) -> None:
+    server, _ = await rooms.add_token("paris")
+    await rooms.run_all()
+    rooms.clock.move(timedelta(hours=1))
+    server.refuse("delta_page", ServiceUnavailable("busy", retry_after=timedelta(days=30)))
+    await rooms.sync("paris")
+    rooms.clock.move(timedelta(hours=24))
+    assert (await rooms.devices.start_sync("paris", actor=OPERATOR)).is_new
 
 
 async def test_two_replicas_start_one_automatic_sync(rooms: Rooms, second: Rooms) -> None:
