@@ -2,7 +2,6 @@
 
 import asyncio
 import hmac
-import ipaddress
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from bot.kit.addresses import is_loopback
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
 
@@ -81,16 +81,6 @@ def _may_read_metrics(request: Request, admin_token: SecretStr | None) -> bool:
     if admin_token is None:
         # A proxy in front makes everyone look local, and says so.
         is_forwarded = any(header in request.headers for header in _PROXY_HEADERS)
-        return request.client is not None and _is_loopback(request.client.host) and not is_forwarded
+        return request.client is not None and is_loopback(request.client.host) and not is_forwarded
     given = request.headers.get("authorization", "")
     return hmac.compare_digest(given.encode(), b"Bearer " + admin_token.get_secret_value().encode())
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    # A server that listens on :: sees IPv4 callers as ::ffff:127.0.0.1.
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback

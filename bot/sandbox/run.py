@@ -274,7 +274,10 @@ class BotProcess:
             sys.executable, "-m", "bot.sandbox.bot", str(self._clock_file), env=self._environment
         )
         try:
-            async with asyncio.timeout(_READY_WITHIN_S), httpx.AsyncClient(timeout=5) as client:
+            async with (
+                asyncio.timeout(_READY_WITHIN_S),
+                httpx.AsyncClient(timeout=5, trust_env=False) as client,
+            ):
                 while not await self._is_ready(client):  # noqa: ASYNC110 - another process sets no event
                     await asyncio.sleep(0.05)
         except TimeoutError:

@@ -1,9 +1,10 @@
 """Where credentials, answers and files may go: Slack's own hosts, or the stand-in set instead of them."""
 
-import ipaddress
 from dataclasses import dataclass
 
 import httpx
+
+from bot.kit.addresses import is_loopback
 
 API_URL = "https://slack.com/api/"
 
@@ -20,13 +21,7 @@ class SlackHosts:
 
     @property
     def is_loopback(self) -> bool:
-        host = httpx.URL(self.api_url).host
-        if host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(httpx.URL(self.api_url).host)
 
     def file_url(self, url: str) -> httpx.URL | None:
         """Return the address if a file may be fetched from it (or sent to it), None if not."""

@@ -92,6 +92,19 @@ async def test_every_call_names_the_product_and_the_protocol_version(client: Cli
     assert call.headers["x-adm-auth-session"] == "session-1"
 
 
+async def test_a_proxy_of_the_environment_does_not_stand_before_this_machine(
+    apple: Apple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    service = DepService.open(base_url=apple.http.url, clock=FakeClock(NOW), patience=Patience(tries=1))
+    client = DepClient(service, credentials=CREDENTIALS, sessions=FakeSessions())
+    assert (await client.account()).server_name == "paris"
+    await service.aclose()
+
+
 async def test_calls_share_one_session(client: Client, apple: Apple) -> None:
     await client.account()
     await client.until(NOW + timedelta(minutes=15)).account()

@@ -28,6 +28,7 @@ from bot.apple.dep.errors import (
     Unreadable,
     failure_of,
 )
+from bot.kit.addresses import is_loopback
 from bot.kit.clock import Clock
 from bot.kit.logs import get_logger
 
@@ -88,7 +89,12 @@ class DepService:
     @classmethod
     def open(cls, *, base_url: str, clock: Clock, patience: Patience | None = None) -> "DepService":
         """Make a service with connections of its own; close it with `aclose`."""
-        http = httpx.AsyncClient(limits=httpx.Limits(max_connections=20), follow_redirects=False)
+        http = httpx.AsyncClient(
+            limits=httpx.Limits(max_connections=20),
+            follow_redirects=False,
+            # A proxy of the environment must not stand between the bot and a stand-in on this machine.
+            trust_env=not is_loopback(httpx.URL(base_url).host),
+        )
         return cls(http, base_url=base_url, clock=clock, patience=patience)
 
     async def aclose(self) -> None:
