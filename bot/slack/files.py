@@ -71,7 +71,7 @@ class SlackFiles:
             raise FileNotFromSlack(name)
         try:
             async with asyncio.timeout(FETCH_TIMEOUT_S):
-                return SlackFile(name, await self._content(url, name, limit))
+                return SlackFile(name, await self._content(url, name, limit=limit, size=size))
         except (httpx.HTTPError, TimeoutError) as error:
             raise SlackUnreachable from error
 
@@ -85,7 +85,7 @@ class SlackFiles:
         described = told.get("file")
         return described if isinstance(described, dict) else {}
 
-    async def _content(self, url: httpx.URL, name: str, limit: int) -> bytes:
+    async def _content(self, url: httpx.URL, name: str, *, limit: int, size: object) -> bytes:
         headers = {**self._api.authorization, "Accept-Encoding": "identity"}
         content = bytearray()
         async with self._api.http.stream("GET", url, headers=headers, timeout=FETCH_TIMEOUT_S) as response:
@@ -95,7 +95,8 @@ class SlackFiles:
                 content += chunk
                 if len(content) > limit:
                     raise FileTooLarge(name, limit)
-            if _is_sign_in_page(response, content):
+            # Of the size that Slack announced, a web page is what somebody handed over.
+            if len(content) != size and _is_sign_in_page(response, content):
                 raise FileNotHandedOver(name)
         return bytes(content)
 

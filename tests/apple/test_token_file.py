@@ -155,6 +155,14 @@ def test_a_private_key_is_told_apart_without_being_repeated(pair: KeyPair) -> No
     assert key.splitlines()[1] not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "page", [b"<!DOCTYPE html><title>x", b"\n <html lang=en>", b"\xef\xbb\xbf<?xml version='1.0'?>"]
+)
+def test_a_saved_web_page_is_named(pair: KeyPair, page: bytes) -> None:
+    with pytest.raises(token_file.NotATokenFile, match="web page, not a server token"):
+        open_token_file(page, [pair], now=NOW)
+
+
 def test_a_token_decrypted_elsewhere_is_told_apart(pair: KeyPair) -> None:
     with pytest.raises(token_file.NotATokenFile, match="already decrypted") as refusal:
         open_token_file(p7m.token_text(EXPIRY, markers=False), [pair], now=NOW)

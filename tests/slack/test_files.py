@@ -78,6 +78,14 @@ async def test_a_page_instead_of_the_file_is_recognised(
         await bot.slack.files.fetch_file(entry(bot))
 
 
+async def test_a_web_page_that_somebody_handed_over_is_taken_as_what_it_is(bot: Bot) -> None:
+    page = b"<!DOCTYPE html><title>An error page that was saved</title>"
+    bot.web.contents["srv.p7m"] = served(page, content_type="text/html")
+    assert (await bot.slack.files.fetch_file(entry(bot, size=len(page)))).content == page
+    with pytest.raises(FileNotHandedOver):
+        await bot.slack.files.fetch_file(entry(bot, size=len(page) + 1))
+
+
 @pytest.mark.parametrize(
     "url",
     [
