@@ -22,11 +22,14 @@ Id = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 def _or_empty(given: object) -> object:
-    return "" if given is None else given
+    if given is None:
+        return ""
+    # PostgreSQL stores and compares no text with this character, and no person types it.
+    return given.replace("\x00", "") if isinstance(given, str) else given
 
 
 Text = Annotated[str, BeforeValidator(_or_empty)]
-"""A text that Slack leaves out or sends as null when it has none."""
+"""A text that Slack leaves out or sends as null when it has none; without NUL characters."""
 
 
 class BadShape(EnrollbotError):
