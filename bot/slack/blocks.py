@@ -63,7 +63,7 @@ class Message:
 
 
 def escape(text: object) -> str:
-    """Make outside text harmless in mrkdwn: it mentions nobody, makes no link and stays on one line."""
+    """Make outside text harmless in mrkdwn: it mentions nobody, hides no link and stays on one line."""
     one_line = _BIDI.sub("", _SPACES.sub(" ", str(text)))
     return one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
