@@ -85,7 +85,7 @@ def device_list() -> Message:
 def tokens() -> list[TokenRow]:
     """A token that needs renewing, one that works and one that waits for its file."""
     renew = NextStep("Renew this token before it ends.", (NextAction.RENEW,))
-    ending = token_view("paris", state=TokenState.ACTIVE, days_left=6, next_step=renew)
+    ending = token_view("paris", state=TokenState.EXPIRING, days_left=6, next_step=renew)
     ending = replace(ending, expires_at=NOW + timedelta(days=6))
     synced = TokenSyncFacts(last_ok_at=NOW - timedelta(hours=2))
     upload = NextStep("Upload the server token.", (NextAction.UPLOAD,))
