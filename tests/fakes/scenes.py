@@ -154,16 +154,15 @@ class Stage:
         return ts
 
     async def talk(self) -> str:
-        """Fill the channel: a person, the bot, a thread and a file. Returns the thread's ts."""
+        """Fill the channel: a person, the bot, and a thread below a device list. Returns the thread's ts."""
         acts = self.world.standin.acts
         acts.posted("U0ANA", channel=CHANNEL, text="Who has the *new* iPads?", thread_ts=None)
         self.world.clock.move(timedelta(seconds=1))
-        ts = await self.says(
-            home_blocks.status(tokens(), texts=TEXTS, role=Role.ADMIN, slash="/enroll", now=NOW)
-        )
-        for text in ("Sync of *paris*: `40` of 412 devices", "Sync of *paris*: done <@U0BEN>"):
+        await self.says(home_blocks.status(tokens(), texts=TEXTS, role=Role.ADMIN, slash="/enroll", now=NOW))
+        # The thread is the last message: nothing has to be scrolled to open it.
+        ts = await self.says(device_list())
+        for text in ("All 412 are in `devices.csv`.", "*Three* have no profile, <@U0BEN>."):
             await self.says(Message(text), thread_ts=ts)
-        await self.says(device_list())
         return ts
 
     async def opened(self, *, frozen: bool = False, **settings: Any) -> Page:
@@ -188,6 +187,7 @@ async def thread(stage: Stage, page: Page) -> None:
     await page.get_by_role("button", name="2 replies").click()
     panel = page.get_by_role("complementary", name="Thread")
     await expect(panel.get_by_role("article")).to_have_count(3)
+    await page.mouse.move(0, 0)
 
 
 async def modal(stage: Stage, page: Page) -> None:
