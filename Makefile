@@ -10,10 +10,10 @@ DEVICES ?= 3000
 PORT ?= 3000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint types imports fmt migrate revision lock ui ui-check bench clean
+.PHONY: help run test check lint types imports fmt migrate revision lock ui ui-check bench screenshots pictures clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## start the sandbox: the bot between stand-ins for Slack and Apple (PORT=3000 DEVICES=3000 FRESH=1)
 	@$(PY) -m bot.sandbox --port $(PORT) --devices $(DEVICES) $(if $(FRESH),--fresh)
@@ -56,6 +56,12 @@ ui-check: $(VENV)/.dev ## tell whether the built page is older than its sources
 
 bench: $(VENV)/.dev ## measure the sync beside its references; prints figures, never fails
 	@$(PY) -m tests.bench
+
+screenshots: $(VENV)/.dev ## draw the pictures of the documentation anew (needs Chromium)
+	@$(PY) -m tests.screenshots
+
+pictures: $(VENV)/.dev ## draw the pictures anew that the page is compared with (needs Chromium)
+	@PICTURES=write $(PY) -m pytest -q -p no:randomly tests/sandbox/test_pictures.py
 
 clean: ## remove what was built or installed here
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache bot/sandbox/ui/node_modules

@@ -1,5 +1,6 @@
 """The committed page is the one that its sources make, told without Node."""
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from bot.sandbox.ui.stale import STATIC, UI, complaint
 
 LIMIT = 1_500_000
+#: What a browser has to fetch, were it compressed.
+PACKED_LIMIT = 700_000
 
 
 @pytest.fixture
@@ -59,3 +62,8 @@ def test_the_lock_names_no_index() -> None:
 
 def test_the_page_stays_small() -> None:
     assert sum(path.stat().st_size for path in STATIC.glob("app.*")) < LIMIT
+
+
+def test_the_page_stays_small_when_packed() -> None:
+    parts = [STATIC / name for name in ("index.html", "app.css", "app.js")]
+    assert sum(len(gzip.compress(part.read_bytes())) for part in parts) <= PACKED_LIMIT

@@ -101,9 +101,10 @@ function usePlace(state: Snapshot | null): [Place, (channel: string, tab?: "mess
 
 function Head({ state, people, menu, onPerson }: { state: Snapshot; people: User[]; menu: () => void; onPerson: (id: string) => void }) {
   const { me, team, links } = state;
+  const bar = useRef<HTMLElement>(null);
   const names: Record<string, string> = { abm_url: "Apple Business Manager", readme_url: "Read me" };
   return (
-    <header className="head">
+    <header className="head" ref={bar}>
       <button type="button" className="icon only-narrow" aria-label="Channels" onClick={menu}><Bars /></button>
       <strong className="team">{team.name}</strong>
       <nav className="head-links" aria-label="Links">
@@ -122,7 +123,7 @@ function Head({ state, people, menu, onPerson }: { state: Snapshot; people: User
             <Down size={14} />
           </button>
         </Menu.Trigger>
-        <Menu.Portal>
+        <Menu.Portal container={bar.current}>
           <Menu.Content className="menu" align="end" sideOffset={6} collisionPadding={8}>
             <Menu.Label className="menu-label">Act as</Menu.Label>
             <Menu.RadioGroup value={me.id} onValueChange={onPerson}>

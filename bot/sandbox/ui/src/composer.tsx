@@ -144,8 +144,8 @@ export function Composer({ channel, name, commands, thread }: Props) {
           ))}
         </ul>
       )}
-      <textarea ref={area} rows={1} value={text} aria-label={label} placeholder={label} spellCheck={false} role={found.length ? "combobox" : undefined}
-        aria-expanded={found.length ? isOpen : undefined} aria-controls={isOpen ? listId : undefined} aria-autocomplete={found.length ? "list" : undefined}
+      <textarea ref={area} rows={1} value={text} aria-label={label} placeholder={label} spellCheck={false}
+        aria-haspopup={found.length ? "listbox" : undefined} aria-controls={isOpen ? listId : undefined} aria-autocomplete={found.length ? "list" : undefined}
         aria-activedescendant={isOpen && lit >= 0 ? `${listId}-${lit}` : undefined}
         onChange={(event) => { write(event.target.value); setBack(0); }} onKeyDown={onKeyDown} />
       <div className="composer-foot">

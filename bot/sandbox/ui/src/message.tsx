@@ -22,7 +22,7 @@ export function Avatar({ user, isBot, size = 36 }: { user: Pick<User, "id" | "na
       </span>
     );
   }
-  return <span className="avatar" style={{ ...style, background: `hsl(${hue(user.id)} 42% 40%)` }} aria-hidden="true">{initials(user.real_name || user.name)}</span>;
+  return <span className="avatar" style={{ ...style, background: `hsl(${hue(user.id)} 42% 33%)` }} aria-hidden="true">{initials(user.real_name || user.name)}</span>;
 }
 
 function FileCard({ file }: { file: SlackFile }) {

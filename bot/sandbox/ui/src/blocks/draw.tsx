@@ -221,7 +221,7 @@ function DataTable({ block }: { block: Block }) {
 
 const own: Record<string, (props: { block: Block }) => ReactNode> = {
   section: Section,
-  header: ({ block }) => <h3 className="block-header">{block.text && <TextPieces text={block.text} />}</h3>,
+  header: ({ block }) => <h2 className="block-header">{block.text && <TextPieces text={block.text} />}</h2>,
   context: Context,
   actions: Actions,
   context_actions: Actions,

@@ -1,0 +1,116 @@
+"""Draw the pictures of the documentation anew: a real sandbox, real commands, a real browser.
+
+`make screenshots` runs this. It writes `docs/images/*.png`.
+"""
+
+import asyncio
+import io
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.async_api import Browser, Page, expect
+
+from bot.sandbox.run import Sandbox, sandbox
+from tests.fakes.browser import chromium
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+MOST_BYTES = 150_000
+WIDE = {"width": 1280, "height": 800}
+LOW = {"width": 1280, "height": 480}
+PHONE = {"width": 390, "height": 780}
+DEVICES = 400
+COLOURS = 96
+PATIENCE_MS = 20_000
+
+
+def reduced(png: bytes) -> bytes:
+    """Return the same picture with a palette, which screens of text lose little by."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    out = io.BytesIO()
+    image.quantize(COLOURS, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+async def keep(page: Page, name: str) -> None:
+    png = reduced(await page.screenshot(animations="disabled", caret="hide"))
+    if len(png) > MOST_BYTES:
+        raise ValueError(f"{name}.png would have {len(png)} bytes, more than {MOST_BYTES}")
+    (IMAGES / f"{name}.png").write_bytes(png)
+    sys.stdout.write(f"docs/images/{name}.png  {len(png) // 1000} kB\n")
+
+
+async def types(page: Page, text: str) -> None:
+    box = page.get_by_label("Message #device-enrollment")
+    await box.fill(text)
+    await box.press("Enter")
+
+
+async def opened(browser: Browser, box: Sandbox, **settings: object) -> Page:
+    context = await browser.new_context(
+        **{"locale": "en-GB", "timezone_id": "Europe/Paris", "reduced_motion": "reduce", **settings}  # type: ignore[arg-type]
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    await page.goto(box.url)
+    await expect(page.get_by_role("heading", name="device-enrollment")).to_be_visible()
+    return page
+
+
+async def walk(browser: Browser, box: Sandbox) -> None:
+    """Do what a newcomer does and keep a picture of each screen."""
+    page = await opened(browser, box, viewport=WIDE)
+    messages = page.get_by_role("article")
+    await expect(messages.filter(has_text=f"{DEVICES} devices now")).to_be_visible()
+
+    await types(page, "/enroll device list model:iPad")
+    listed = messages.filter(has_text="model:iPad").last
+    await expect(listed.get_by_role("button", name="Export CSV")).to_be_visible()
+    await keep(page, "channel")
+
+    await types(page, "/enroll token renew paris")
+    renewal = messages.filter(has=page.get_by_role("button", name="Upload", exact=False)).last
+    await renewal.get_by_role("button", name="Upload", exact=False).click()
+    await expect(page.get_by_role("dialog").get_by_label("Server token (.p7m)")).to_be_attached()
+    await keep(page, "renewal")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+
+    await page.get_by_role("button", name="Behind the scenes").click()
+    drawer = page.get_by_role("dialog", name="Behind the scenes")
+    await drawer.get_by_role("tab", name="Requests").click()
+    line = drawer.get_by_role("button", name="/server/devices").last
+    await line.click()
+    await expect(drawer.get_by_role("region", name="Request", exact=True)).to_be_visible()
+    await line.evaluate("line => line.scrollIntoView({ block: 'start' })")
+    await keep(page, "behind-the-scenes")
+    await page.context.close()
+
+    dark = await opened(browser, box, viewport=LOW, color_scheme="dark")
+    await dark.get_by_role("navigation", name="Channels").get_by_role("button", name="enrollbot").click()
+    await dark.get_by_role("tab", name="Home").click()
+    await expect(dark.get_by_role("region", name="Home")).to_contain_text("paris")
+    await keep(dark, "home-dark")
+    await dark.context.close()
+
+    phone = await opened(browser, box, viewport=PHONE, has_touch=True)
+    await types(phone, "/enroll status")
+    await expect(phone.get_by_role("article").last).to_contain_text("shows what you can do")
+    await keep(phone, "phone")
+    await phone.context.close()
+
+
+async def main() -> None:
+    if not (shutil.which("chromium") or shutil.which("chromium-browser")):
+        sys.exit("make screenshots needs Chromium on the PATH.")
+    expect.set_options(timeout=PATIENCE_MS)
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        async with sandbox(devices=DEVICES, folder=Path(folder) / "sandbox") as box, chromium() as browser:
+            await walk(browser, box)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
