@@ -415,6 +415,37 @@ async def test_a_file_of_the_bot_is_a_card_with_a_download(browser: Browser, wor
     assert (await coming.value).suggested_filename == "paris.pem"
 
 
+async def test_a_csv_is_previewed_in_its_card_as_text_and_fetched_once(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/page/files/" in request.url else None)
+    rows = [f'F9F{n:04},"<b>{n}</b>, ""Paris""",{"x" * 300}' for n in range(1234)]
+    content = "\ufeffSerial number,Note,Long\r\n" + "\r\n".join(rows) + "\r\n"
+    await world.slack.files_upload_v2(channel=CHANNEL, filename="devices.csv", content=content)
+    table = page.get_by_role("region", name="Preview of devices.csv")
+    await expect(table.get_by_role("columnheader")).to_have_text(["Serial number", "Note", "Long"])
+    await expect(table.get_by_role("row")).to_have_count(6)
+    cells = table.get_by_role("row").nth(1).get_by_role("cell")
+    await expect(cells).to_have_text(["F9F0000", '<b>0</b>, "Paris"', "x" * 59 + "…"])
+    await expect(page.get_by_text("1,234 rows, the first 5 shown")).to_be_visible()
+    await page.get_by_role("navigation", name="Channels").get_by_role("button", name="approvals").click()
+    await page.get_by_role("button", name="device-enrollment").click()
+    await expect(table).to_be_visible()
+    assert len(asked) == 1
+
+
+async def test_a_file_that_is_no_table_has_a_card_without_a_preview(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    for name, content in (("binary.csv", b"a,b\0\1"), ("empty.csv", b"\n"), ("notes.txt", b"a,b\n1,2\n")):
+        await world.slack.files_upload_v2(channel=CHANNEL, filename=name, content=content)
+        await expect(page.get_by_role("link", name=f"Download {name}")).to_be_visible()
+    await expect(page.get_by_role("table")).to_have_count(0)
+
+
 async def test_what_the_page_cannot_show_says_so(browser: Browser, world: SlackWorld) -> None:
     picture = {"type": "image", "image_url": "https://example.com/a.png", "alt_text": "A chart of devices"}
     page = await opened(browser, world)
