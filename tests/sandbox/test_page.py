@@ -144,6 +144,30 @@ async def test_commands_are_completed_and_recalled_by_the_arrow_keys(
     await expect(box).to_have_value("/enroll status")
 
 
+async def test_a_command_is_completed_up_to_its_first_argument_and_its_usage_stays_as_a_hint(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    box = page.get_by_label("Message #device-enrollment")
+    await box.press_sequentially("/enroll token re")
+    (offered,) = await page.get_by_role("option").all()
+    await expect(offered).to_have_text("/enroll token renew NAMERenew it")
+    await box.press("Tab")
+    await expect(box).to_have_value("/enroll token renew ")
+    await box.press_sequentially("paris")
+    await expect(page.get_by_role("option")).to_have_text(["/enroll token renew NAMERenew it"])
+    await box.press("ArrowDown")
+    await box.press("Enter")
+    assert (await next_payload(world))["text"] == "token renew paris"
+    await box.press_sequentially("/enroll ")
+    await expect(page.get_by_role("option")).to_have_count(3)
+    await box.press("ArrowUp")
+    await expect(page.get_by_role("option").last).to_have_attribute("aria-selected", "true")
+    await box.press("Escape")
+    await expect(page.get_by_role("option")).to_have_count(0)
+    await expect(box).to_have_value("/enroll ")
+
+
 async def test_a_message_is_drawn_as_slack_draws_it_and_never_as_html(
     browser: Browser, world: SlackWorld
 ) -> None:

@@ -89,7 +89,7 @@ export function Composer({ channel, name, commands, thread }: Props) {
   };
   const complete = (at: number) => {
     const entry = found[at];
-    if (entry) write(entry.text);
+    if (entry && !text.startsWith(entry.text)) write(entry.text);
     area.current?.focus();
   };
   const recall = (to: number) => {
@@ -99,9 +99,11 @@ export function Composer({ channel, name, commands, thread }: Props) {
   };
   const onListKey = (event: KeyboardEvent): boolean => {
     const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    // What is typed up to its arguments already: its usage is only a hint now, and the keys do as ever.
+    const isTyped = text.startsWith(found[Math.max(lit, 0)]?.text ?? " ");
     if (move) setLit((at) => (at + move + found.length + (at < 0 && move < 0 ? 1 : 0)) % found.length);
-    else if (event.key === "Tab" && !event.shiftKey) complete(Math.max(lit, 0));
-    else if (event.key === "Enter" && lit >= 0) complete(lit);
+    else if (event.key === "Tab" && !event.shiftKey && !isTyped) complete(Math.max(lit, 0));
+    else if (event.key === "Enter" && lit >= 0 && !isTyped) complete(lit);
     else if (event.key === "Escape") setHidden(true);
     else return false;
     return true;
