@@ -18,6 +18,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Json = dict[str, Any]
 CHANNEL = "C0ENROLL"
+SHORTCUTS: list[Json] = [
+    {"name": "Look serials up", "type": "message", "callback_id": "lookup", "description": "In here"},
+]
 
 
 def plain(text: str) -> Json:
@@ -55,7 +58,7 @@ async def world(clock: FakeClock) -> AsyncIterator[SlackWorld]:
     ]
     commands = [{"command": "/enroll", "usage_hint": "", "description": "Enrollment", "usages": usages}]
     links = {"abm_url": "http://127.0.0.1:9/abm"}
-    async with slack_world(clock, commands=commands, links=links) as made:
+    async with slack_world(clock, commands=commands, links=links, shortcuts=SHORTCUTS) as made:
         yield made
 
 
@@ -186,6 +189,32 @@ async def test_a_message_is_drawn_as_slack_draws_it_and_never_as_html(
     assert "noopener" in (await link.get_attribute("rel") or "")
     await expect(message.get_by_role("link")).to_have_count(1)
     await expect(message.locator("img")).to_have_count(0)
+
+
+async def test_a_message_shortcut_is_chosen_with_the_keyboard_and_its_modal_is_shown(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    posted = await world.slack.chat_postMessage(channel=CHANNEL, text="F9FX0001")
+    await page.get_by_role("button", name="Actions on this message").focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("menuitem", name="Look serials up")).to_be_focused()
+    await page.keyboard.press("Enter")
+    payload = await next_payload(world)
+    assert (payload["type"], payload["callback_id"]) == ("message_action", "lookup")
+    assert payload["message_ts"] == posted["ts"]
+    await world.slack.views_open(
+        trigger_id=payload["trigger_id"], view=modal(section("Found"), title="Found")
+    )
+    await expect(page.get_by_role("dialog", name="Found")).to_be_visible()
+
+
+async def test_a_bot_without_shortcuts_says_so(browser: Browser, world: SlackWorld) -> None:
+    page = await opened(browser, world)
+    await page.get_by_role("button", name="Shortcuts", exact=True).click()
+    await expect(page.get_by_role("menuitem")).to_have_text("enrollbot has no shortcuts.")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("menu")).to_have_count(0)
 
 
 async def test_dates_are_shown_in_the_readers_zone(browser: Browser, world: SlackWorld) -> None:

@@ -226,8 +226,8 @@ export function App({ person, people, onPerson }: { person: string; people: User
   }, [go]);
   const doing = useMemo<Doing>(() => ({ api, confirm, notify }), [api, confirm, notify]);
   const directory = useMemo<Directory | null>(
-    () => state && { me: state.me, users: state.users, usergroups: state.usergroups, channels: state.channels, botName: state.bot.name, theme, ahead, goTo },
-    [state?.me, state?.users, state?.usergroups, state?.channels, state?.bot.name, theme, ahead, goTo],
+    () => state && { me: state.me, users: state.users, usergroups: state.usergroups, channels: state.channels, botName: state.bot.name, shortcuts: state.shortcuts, theme, ahead, goTo },
+    [state?.me, state?.users, state?.usergroups, state?.channels, state?.bot.name, state?.shortcuts, theme, ahead, goTo],
   );
   // What was read when the channel was opened: later marks must not make the line jump.
   const opened = useRef({ channel: "", upTo: "" });

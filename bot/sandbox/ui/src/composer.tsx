@@ -2,6 +2,7 @@ import { useId, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent }
 import { Refused } from "./api";
 import { useDoing } from "./context";
 import { Clip, Send } from "./icons";
+import { Shortcuts } from "./shortcuts";
 import type { Command } from "./types";
 
 type Completion = { key: string; text: string; usage: string; summary: string };
@@ -153,6 +154,7 @@ export function Composer({ channel, name, commands, thread }: Props) {
       <div className="composer-foot">
         <button type="button" className="icon" aria-label="Attach a file" title="Attach a file" onClick={() => picker.current?.click()}><Clip /></button>
         <input ref={picker} type="file" multiple hidden aria-hidden="true" tabIndex={-1} onChange={(event) => void attach(event.target.files)} />
+        {!thread && <Shortcuts kind="global" />}
         <span className="faint hint">{thread ? "" : "Type / for commands, ↑ for what you sent before"}</span>
         <button type="button" className="icon send" aria-label="Send" disabled={!text.trim()} onClick={() => void send()}><Send /></button>
       </div>

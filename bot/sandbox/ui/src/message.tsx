@@ -5,6 +5,7 @@ import { useDirectory } from "./context";
 import { FileCard } from "./file";
 import { Eye } from "./icons";
 import { isOwn } from "./links";
+import { Shortcuts } from "./shortcuts";
 import { Form } from "./state";
 import { SurfaceProvider } from "./surface";
 import type { Block, Message, User } from "./types";
@@ -79,8 +80,11 @@ export const MessageRow = memo(function MessageRow({ message, follows, inThread 
           </button>
         )}
       </div>
-      {!inThread && !message.ephemeral_for && onThread && (
-        <div className="message-tools"><button type="button" className="icon" onClick={() => onThread(thread)}>Reply in thread</button></div>
+      {!message.ephemeral_for && (
+        <div className="message-tools">
+          {!inThread && onThread && <button type="button" className="icon" onClick={() => onThread(thread)}>Reply in thread</button>}
+          {message.from !== "slackbot" && <Shortcuts kind="message" at={{ channel: message.channel, ts: message.ts }} />}
+        </div>
       )}
     </article>
   );
