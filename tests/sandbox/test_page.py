@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -570,6 +571,32 @@ async def test_what_was_said_while_the_page_was_cut_off_appears_when_it_is_back(
     await world.slack.chat_postMessage(channel=CHANNEL, text="said meanwhile")
     await page.context.set_offline(offline=False)
     await expect(page.get_by_text("said meanwhile")).to_be_visible(timeout=20_000)
+
+
+async def test_the_page_says_that_it_connects_again_while_the_bot_starts_anew(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    world.standin.is_bot_up = False
+    await expect(page.get_by_text("Connecting again…")).to_be_visible()
+    world.standin.is_bot_up = True
+    await expect(page.get_by_text("Connecting again…")).to_have_count(0)
+    await types(page, "/enroll status")
+    assert (await next_payload(world))["text"] == "status"
+
+
+async def test_the_page_goes_on_by_itself_after_a_restart_of_the_server(
+    browser: Browser, clock: FakeClock, tmp_path: Path
+) -> None:
+    async with slack_world(clock, folder=tmp_path) as before:
+        page = await opened(browser, before)
+        port = int(before.standin.base_url.rpartition(":")[2])
+    await expect(page.get_by_text("Connecting again…")).to_be_visible(timeout=20_000)
+    async with slack_world(clock, folder=tmp_path, port=port) as after:
+        await after.slack.chat_postMessage(channel=CHANNEL, text="back again")
+        await expect(page.get_by_text("back again")).to_be_visible(timeout=20_000)
+        await expect(page.get_by_text("Connecting again…")).to_have_count(0)
+        await page.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -90,7 +90,7 @@ class SlackStandIn:
         verification = self.workspace.secret("verification", "")
         self.log = RequestLog(clock, secrets=(self.bot_token, self.signing_secret, verification))
         self.closing = asyncio.Event()
-        self.is_bot_up = True
+        self._is_bot_up = True
         self.links = dict(links or {})
         self._address = Address("http://127.0.0.1")
         self._scopes = None if scopes is None else frozenset(scopes)
@@ -141,6 +141,16 @@ class SlackStandIn:
     def api_url(self) -> str:
         """What `slack_sdk` takes as its `base_url`."""
         return f"{self.base_url}/api/"
+
+    @property
+    def is_bot_up(self) -> bool:
+        """Whether there is a bot to answer; open pages hear of a change."""
+        return self._is_bot_up
+
+    @is_bot_up.setter
+    def is_bot_up(self, up: bool) -> None:
+        self._is_bot_up = up
+        self.workspace.feed.add("bot", {"up": up})
 
     @property
     def bot_url(self) -> str | None:
@@ -206,7 +216,7 @@ class SlackStandIn:
             *control.routes(),
             *self.page.routes(),
         ]
-        closed = Middleware(WhileBotIsUp, is_up=lambda: self.is_bot_up)
+        closed = Middleware(WhileBotIsUp, is_up=lambda: self._is_bot_up)
         return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly), closed])
 
     # -- the Web API

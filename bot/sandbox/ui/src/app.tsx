@@ -214,7 +214,7 @@ export function App({ person, people, onPerson }: { person: string; people: User
   const [question, confirm] = useConfirm();
   const [thread, setThread] = useState<string | null>(null);
   const [isMenuOpen, setMenuOpen] = useState(false);
-  const { state, connected, trouble, ahead, apply } = useLive(api, notify);
+  const { state, connected, again, trouble, ahead, apply } = useLive(api, notify);
   const [{ channel: current, tab }, go] = usePlace(state);
   const { read, unread } = useReading(person, state, tab === "home" ? "" : current);
   const forms = useRef(new Map<string, Form>());
@@ -276,7 +276,7 @@ export function App({ person, people, onPerson }: { person: string; people: User
                 </div>
               )}
             </div>
-            {!connected && <div className="offline" role="status">Connecting to the sandbox…</div>}
+            {!connected && <div className="offline" role="status">{again ? "Connecting again…" : "Connecting to the sandbox…"}</div>}
             {tab === "home" ? (
               <Home key={state.home?.id ?? ""} view={state.home} channel={current} />
             ) : (
