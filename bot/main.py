@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import uvicorn
@@ -36,7 +36,7 @@ from bot.kit.web import web_app
 from bot.migrations import FOLDER
 from bot.settings import Settings
 from bot.slack.app import AppConfig, Slack, SlackApp
-from bot.slack.router import Router
+from bot.slack.router import Command, Router
 from bot.tokens import jobs as token_jobs
 from bot.tokens import slack as token_screens
 from bot.tokens.service import TokenService
@@ -144,6 +144,21 @@ def assemble(wired: Services) -> Bot:
         jobs, wired.devices, poster=slack.poster, background=wired.background, settings=settings
     )
     return Bot(wired, slack, router, app, jobs, _web(wired, slack, app))
+
+
+async def registered_commands(settings: Settings) -> Sequence[Command]:
+    """Return every command of the bot, as its screens register them. Nothing is started or reached."""
+    clock = SystemClock()
+    keyring = Keyring.from_text(settings.encryption_keys)
+    db = Database.open(settings.database_url.get_secret_value())
+    slack = Slack.connect(SecretStr(""), api_url=settings.slack_api_url, clock=clock)
+    try:
+        async with AppleBackend.open(settings.dep_url, clock=clock, steps_file=settings.abm_steps) as backend:
+            wired = _wire(settings, clock, db=db, keyring=keyring, backend=backend)
+            return list(_router(wired, slack).commands.values())
+    finally:
+        await slack.close()
+        await db.close()
 
 
 def prepare_logs(settings: Settings) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import httpx
 
 from bot.kit.errors import EnrollbotError
+from bot.sandbox import offers
 from bot.sandbox.apple.stand_in import AppleStandIn
 from bot.sandbox.behind.requests import Requests
 from bot.sandbox.behind.switches import Switches
@@ -30,6 +31,7 @@ from bot.sandbox.seed import READY, ImportFiles, seed
 from bot.sandbox.serving import serving
 from bot.sandbox.slack import people
 from bot.sandbox.slack.standin import SlackStandIn
+from bot.settings import Settings
 from bot.slack.manifest import EVENTS, SCOPES
 
 SLASH = "/enroll"
@@ -37,9 +39,6 @@ MOST_DEVICES = 1_000_000
 _RESTARTS = 5
 _READY_WITHIN_S = 60
 _STOP_WITHIN_S = 20
-#: What the page offers while typing. The bot's own `help` has the details.
-_USAGE_HINT = "status | token | sync | device | help"
-_DESCRIPTION = "Apple device enrollment"
 _MDM_URL = "https://mdm.example.com/enroll"
 #: Made by the sandbox in its folder; `--fresh` deletes it and looks at nothing else.
 _MARK = "sandbox.json"
@@ -170,14 +169,13 @@ async def sandbox(
         files = await asyncio.to_thread(seed, apple, devices=devices, folder=place)
         apple_url = await stack.enter_async_context(serving(apple.app))
         bot_port = _free_port()
+        settings = Settings.load({"ENROLLBOT_COMMAND": SLASH, "ENROLLBOT_ENCRYPTION_KEYS": key})
         slack = SlackStandIn(
             clock,
             folder=place / "slack",
             bot_url=f"http://127.0.0.1:{bot_port}/slack/events",
-            slash_command=SLASH,
-            commands=[
-                {"command": SLASH, "usage_hint": _USAGE_HINT, "description": _DESCRIPTION, "usages": []}
-            ],
+            commands=await offers.slash_commands(settings),
+            shortcuts=offers.shortcuts(settings),
             links={"abm_url": f"{apple_url}/abm"},
             scopes=list(SCOPES),
             events=EVENTS,

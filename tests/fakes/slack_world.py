@@ -42,12 +42,12 @@ class SlackWorld:
 
 @asynccontextmanager
 async def slack_world(
-    clock: FakeClock, *, folder: Path | None = None, **settings: Any
+    clock: FakeClock, *, folder: Path | None = None, port: int = 0, **settings: Any
 ) -> AsyncIterator[SlackWorld]:
     """Serve a stand-in and a tiny bot until the end of the block."""
     standin = SlackStandIn(clock, folder=folder, **settings)
     bot = TinyBot(clock, signing_secret=standin.signing_secret)
-    async with serving(standin.app) as standin_url, serving(bot.app) as bot_url:
+    async with serving(standin.app, port=port) as standin_url, serving(bot.app) as bot_url:
         standin.base_url = standin_url
         standin.bot_url = f"{bot_url}/slack/events"
         try:

@@ -146,8 +146,9 @@ async def test_an_unknown_type_is_answered_with_nothing(bot: Bot, told: dict[str
     assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_an_unknown_interaction_is_answered_with_nothing(bot: Bot) -> None:
-    response = await bot.interact({"type": "block_suggestion"})
+@pytest.mark.parametrize("kind", ["block_suggestion", "message_action", "shortcut"])
+async def test_an_unknown_interaction_is_answered_with_nothing(bot: Bot, kind: str) -> None:
+    response = await bot.interact({"type": kind, "callback_id": "lookup", "trigger_id": "1.2.3"})
     assert (response.status_code, response.content) == (200, b"")
 
 

@@ -1,6 +1,7 @@
 """What people do in Slack, and the payloads that the bot receives for it."""
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bot.sandbox.slack import people
@@ -31,6 +32,7 @@ class Acts:
         courier: Courier,
         command: str,
         events: frozenset[str],
+        shortcuts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._workspace = workspace
         self._renderer = renderer
@@ -39,6 +41,7 @@ class Acts:
         self._courier = courier
         self.command = command
         self.events = events
+        self.shortcuts = [dict(shortcut) for shortcut in shortcuts]
         self.complaints: list[str] = []
 
     # -- commands and messages
@@ -278,6 +281,55 @@ class Acts:
         notice = {"text": f"That did not work: {answer.failure}.", "level": "error"}
         self._workspace.feed.add("notice", notice, audience=frozenset([person]))
         return {"error": answer.failure}
+
+    # -- shortcuts
+
+    async def shortcut(self, person: str, *, callback_id: str) -> Json:
+        """Send that a global shortcut was chosen."""
+        self._check_shortcut("global", callback_id)
+        user = self._workspace.users[person]
+        payload = {
+            **self._shortcut_head("shortcut", person, callback_id=callback_id),
+            "user": {"id": person, "username": user["name"], "team_id": user["team_id"]},
+        }
+        return self._failure(person, await self._courier.send_payload(payload))
+
+    async def message_shortcut(self, person: str, *, callback_id: str, channel: str, ts: str) -> Json:
+        """Send that a shortcut was chosen at a message; Slack offers none at ephemeral ones."""
+        self._check_shortcut("message", callback_id)
+        place = self._place(person, channel)
+        message = self._workspace.message(place["id"], ts)
+        if message is None or "ephemeral_for" in message:
+            raise PageRefuses("message_not_found", text="That message is gone.", status=404)
+        user = self._workspace.users[person]
+        payload = {
+            **self._shortcut_head("message_action", person, callback_id=callback_id),
+            "user": {"id": person, "name": user["name"], "team_id": user["team_id"]},
+            "channel": {
+                "id": place["id"],
+                "name": "directmessage" if place["kind"] == "im" else place["name"],
+            },
+            "message_ts": message["ts"],
+            "message": self._renderer.api_message(message),
+            "response_url": self._hooks.new(person=person, channel=place["id"]),
+        }
+        return self._failure(person, await self._courier.send_payload(payload))
+
+    def _check_shortcut(self, kind: str, callback_id: str) -> None:
+        if (kind, callback_id) not in {(known["type"], known["callback_id"]) for known in self.shortcuts}:
+            raise PageRefuses("unknown_shortcut", text="There is no such shortcut.", status=404)
+
+    def _shortcut_head(self, kind: str, person: str, *, callback_id: str) -> Json:
+        return {
+            "type": kind,
+            "token": self._workspace.secret("verification", ""),
+            "action_ts": self._workspace.new_ts(),
+            "team": {"id": people.TEAM["id"], "domain": people.TEAM["domain"]},
+            "is_enterprise_install": False,
+            "enterprise": None,
+            "callback_id": callback_id,
+            "trigger_id": self._surfaces.trigger(person),
+        }
 
     # -- views
 

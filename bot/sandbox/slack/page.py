@@ -93,6 +93,7 @@ class Page:
             "views": self._workspace.modals(person),
             "home": self._workspace.homes.get(person),
             "commands": self._commands,
+            "shortcuts": self._acts.shortcuts,
             "links": self._links,
         }
 
@@ -121,6 +122,7 @@ class Page:
             "views/close": self._close,
             "home": self._home,
             "options": self._options,
+            "shortcuts": self._shortcut,
         }
         return [
             Route("/", self._index),
@@ -247,6 +249,14 @@ class Page:
             block_id=_words(body, "block_id"),
             action_id=_words(body, "action_id"),
             query=str(body.get("query", "")),
+        )
+
+    async def _shortcut(self, person: str, body: Json) -> Json:
+        callback_id = _words(body, "callback_id")
+        if "ts" not in body:
+            return await self._acts.shortcut(person, callback_id=callback_id)
+        return await self._acts.message_shortcut(
+            person, callback_id=callback_id, channel=_words(body, "channel"), ts=_words(body, "ts")
         )
 
     async def _upload(self, request: Request) -> Response:

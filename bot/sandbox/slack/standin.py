@@ -32,6 +32,7 @@ from bot.sandbox.slack.workspace import Workspace
 Json = dict[str, Any]
 POSTS = frozenset({"chat.postMessage", "chat.postEphemeral", "chat.update", "files.completeUploadExternal"})
 WITHOUT_TOKEN = frozenset({"api.test"})
+SLASH: Json = {"command": "/enroll", "usage_hint": "", "description": "", "usages": []}
 BURST, BURST_SECONDS = 3, 3.0
 LOGIN_PAGE = (
     "<!DOCTYPE html><html><head><title>Sign in | Slack</title></head><body>Sign in to Sandbox</body></html>"
@@ -62,10 +63,11 @@ SCOPES: dict[str, str] = {
 class SlackStandIn:
     """A Slack workspace with one bot, on loopback.
 
-    Serve `app`, set `base_url` to its address and `bot_url` to the bot's `/slack/events`. `commands` (with
-    `command`, `usage_hint`, `description`, `usages`) and `links` are for the page. Without a folder all is
-    in memory. `scopes` are the bot's; None grants all. While `is_bot_up` is False the page is closed. Close
-    the stand-in before stopping its server.
+    Serve `app`, set `base_url` to its address and `bot_url` to the bot's `/slack/events`. `commands` (the
+    slash command first, each with `command`, `usage_hint`, `description`, `usages`) and `links` are for the
+    page; `shortcuts` are those of the bot's manifest. Without a folder all is in memory. `scopes` are the
+    bot's; None grants all. While `is_bot_up` is False the page is closed. Close the stand-in before stopping
+    its server.
     """
 
     def __init__(
@@ -74,11 +76,11 @@ class SlackStandIn:
         *,
         folder: Path | None = None,
         bot_url: str | None = None,
-        slash_command: str = "/enroll",
-        commands: Sequence[Mapping[str, Any]] = (),
+        commands: Sequence[Mapping[str, Any]] = (SLASH,),
         links: Mapping[str, str] | None = None,
         events: Sequence[str] = ("app_home_opened", "subteam_members_changed"),
         scopes: Sequence[str] | None = None,
+        shortcuts: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._clock = clock
         self.workspace = Workspace(clock, folder=folder)
@@ -88,7 +90,7 @@ class SlackStandIn:
         verification = self.workspace.secret("verification", "")
         self.log = RequestLog(clock, secrets=(self.bot_token, self.signing_secret, verification))
         self.closing = asyncio.Event()
-        self.is_bot_up = True
+        self._is_bot_up = True
         self.links = dict(links or {})
         self._address = Address("http://127.0.0.1")
         self._scopes = None if scopes is None else frozenset(scopes)
@@ -105,15 +107,15 @@ class SlackStandIn:
             surfaces=self.surfaces,
             hooks=self.hooks,
             courier=self.courier,
-            command=slash_command,
+            command=commands[0]["command"],
             events=frozenset(events),
+            shortcuts=shortcuts,
         )
         self.page = Page(
             self.workspace,
             renderer=self.renderer,
             acts=self.acts,
-            commands=commands
-            or [{"command": slash_command, "usage_hint": "", "description": "", "usages": []}],
+            commands=commands,
             links=self.links,
             closing=self.closing,
         )
@@ -139,6 +141,16 @@ class SlackStandIn:
     def api_url(self) -> str:
         """What `slack_sdk` takes as its `base_url`."""
         return f"{self.base_url}/api/"
+
+    @property
+    def is_bot_up(self) -> bool:
+        """Whether there is a bot to answer; open pages hear of a change."""
+        return self._is_bot_up
+
+    @is_bot_up.setter
+    def is_bot_up(self, up: bool) -> None:
+        self._is_bot_up = up
+        self.workspace.feed.add("bot", {"up": up})
 
     @property
     def bot_url(self) -> str | None:
@@ -204,7 +216,7 @@ class SlackStandIn:
             *control.routes(),
             *self.page.routes(),
         ]
-        closed = Middleware(WhileBotIsUp, is_up=lambda: self.is_bot_up)
+        closed = Middleware(WhileBotIsUp, is_up=lambda: self._is_bot_up)
         return Starlette(routes=routes, middleware=[Middleware(LoopbackOnly), closed])
 
     # -- the Web API

@@ -44,6 +44,7 @@ export class Api {
   opened = (tab: "home" | "messages") => this.#post("home", { tab });
   options = (container: Container, block_id: string, action_id: string, query: string) =>
     this.#post<{ options?: Option[]; option_groups?: OptionGroup[] }>("options", { container, block_id, action_id, query });
+  shortcut = (callback_id: string, at: { channel: string; ts: string } | Record<string, never> = {}) => this.#post("shortcuts", { callback_id, ...at });
   upload = (file: File, to: Record<string, string> = {}) =>
     ask<{ file: SlackFile }>(this.#path("files", { name: file.name, ...to }), { method: "POST", body: file });
 }

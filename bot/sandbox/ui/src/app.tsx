@@ -215,7 +215,7 @@ export function App({ person, people, onPerson }: { person: string; people: User
   const [question, confirm] = useConfirm();
   const [thread, setThread] = useState<string | null>(null);
   const [isMenuOpen, setMenuOpen] = useState(false);
-  const { state, connected, trouble, ahead, apply } = useLive(api, notify);
+  const { state, connected, again, trouble, ahead, apply } = useLive(api, notify);
   const [{ channel: current, tab }, go] = usePlace(state);
   const { read, unread } = useReading(person, state, tab === "home" ? "" : current);
   const forms = useRef(new Map<string, Form>());
@@ -227,8 +227,8 @@ export function App({ person, people, onPerson }: { person: string; people: User
   }, [go]);
   const doing = useMemo<Doing>(() => ({ api, confirm, notify }), [api, confirm, notify]);
   const directory = useMemo<Directory | null>(
-    () => state && { me: state.me, users: state.users, usergroups: state.usergroups, channels: state.channels, botName: state.bot.name, theme, ahead, goTo },
-    [state?.me, state?.users, state?.usergroups, state?.channels, state?.bot.name, theme, ahead, goTo],
+    () => state && { me: state.me, users: state.users, usergroups: state.usergroups, channels: state.channels, botName: state.bot.name, shortcuts: state.shortcuts, theme, ahead, goTo },
+    [state?.me, state?.users, state?.usergroups, state?.channels, state?.bot.name, state?.shortcuts, theme, ahead, goTo],
   );
   // What was read when the channel was opened: later marks must not make the line jump.
   const opened = useRef({ channel: "", upTo: "" });
@@ -277,7 +277,7 @@ export function App({ person, people, onPerson }: { person: string; people: User
                 </div>
               )}
             </div>
-            {!connected && <div className="offline" role="status">Connecting to the sandbox…</div>}
+            {!connected && <div className="offline" role="status">{again ? "Connecting again…" : "Connecting to the sandbox…"}</div>}
             {tab === "home" ? (
               <Home key={state.home?.id ?? ""} view={state.home} channel={current} />
             ) : (

@@ -2,6 +2,7 @@ import { useId, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent }
 import { Refused } from "./api";
 import { useDoing } from "./context";
 import { Clip, Send } from "./icons";
+import { Shortcuts } from "./shortcuts";
 import type { Command } from "./types";
 
 type Completion = { key: string; text: string; usage: string; summary: string };
@@ -89,7 +90,7 @@ export function Composer({ channel, name, commands, thread }: Props) {
   };
   const complete = (at: number) => {
     const entry = found[at];
-    if (entry) write(entry.text);
+    if (entry && !text.startsWith(entry.text)) write(entry.text);
     area.current?.focus();
   };
   const recall = (to: number) => {
@@ -99,9 +100,11 @@ export function Composer({ channel, name, commands, thread }: Props) {
   };
   const onListKey = (event: KeyboardEvent): boolean => {
     const move = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    // What is typed up to its arguments already: its usage is only a hint now, and the keys do as ever.
+    const isTyped = text.startsWith(found[Math.max(lit, 0)]?.text ?? " ");
     if (move) setLit((at) => (at + move + found.length + (at < 0 && move < 0 ? 1 : 0)) % found.length);
-    else if (event.key === "Tab" && !event.shiftKey) complete(Math.max(lit, 0));
-    else if (event.key === "Enter" && lit >= 0) complete(lit);
+    else if (event.key === "Tab" && !event.shiftKey && !isTyped) complete(Math.max(lit, 0));
+    else if (event.key === "Enter" && lit >= 0 && !isTyped) complete(lit);
     else if (event.key === "Escape") setHidden(true);
     else return false;
     return true;
@@ -151,6 +154,7 @@ export function Composer({ channel, name, commands, thread }: Props) {
       <div className="composer-foot">
         <button type="button" className="icon" aria-label="Attach a file" title="Attach a file" onClick={() => picker.current?.click()}><Clip /></button>
         <input ref={picker} type="file" multiple hidden aria-hidden="true" tabIndex={-1} onChange={(event) => void attach(event.target.files)} />
+        {!thread && <Shortcuts kind="global" />}
         <span className="faint hint">{thread ? "" : "Type / for commands, ↑ for what you sent before"}</span>
         <button type="button" className="icon send" aria-label="Send" disabled={!text.trim()} onClick={() => void send()}><Send /></button>
       </div>

@@ -1,7 +1,7 @@
 import { createContext, useContext, useSyncExternalStore } from "react";
 import type { Api } from "./api";
 import type { Form } from "./state";
-import type { Channel, Confirm, Container, Element, OptionGroup, User, UserGroup } from "./types";
+import type { Channel, Confirm, Container, Element, OptionGroup, Shortcut, User, UserGroup } from "./types";
 
 /** Who and what can be named in a text, and what time it is in the sandbox. */
 export type Directory = {
@@ -10,6 +10,7 @@ export type Directory = {
   usergroups: UserGroup[];
   channels: Channel[];
   botName: string;
+  shortcuts: Shortcut[];
   theme: "light" | "dark";
   /** How far the sandbox's clock is ahead of the browser's, in milliseconds. */
   ahead: number;

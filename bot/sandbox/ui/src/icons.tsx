@@ -25,3 +25,4 @@ export const Out = icon(<path d="M8 4H4v12h12v-4M11.5 3.5h5v5M16 4l-7 7" />);
 export const ThumbUp = icon(<path d="M6 9v8H3V9zm0 7.5c1 .7 2 1 3.5 1h4.3c.8 0 1.400-.5 1.6-1.3l1.400-5.200c.2-1-.5-1.900-1.5-1.900h-3.5l.7-3.3c.2-1-.5-1.900-1.5-1.900L8 9H6" />);
 export const ThumbDown = icon(<path d="M6 11V3H3v8zm0-7.5c1-.7 2-1 3.5-1h4.3c.8 0 1.400.5 1.6 1.3l1.400 5.200c.2 1-.5 1.900-1.5 1.900h-3.5l.7 3.3c.2 1-.5 1.900-1.5 1.900L8 11H6" />);
 export const Trash = icon(<path d="M3.5 5.5h13M8 5V3h4v2M5 5.5 6 17h8l1-11.5M8.5 8.5v5.5m3-5.5v5.5" />);
+export const Bolt = icon(<path d="M11 2.5 4.5 11.500H9.500L8.500 17.500 15.500 8.500H10.500z" />);

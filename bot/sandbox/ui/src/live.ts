@@ -3,12 +3,14 @@ import { Api, Refused } from "./api";
 import { reduce, type Events } from "./store";
 import type { Snapshot } from "./types";
 
-const again = 2000;
+const retryAfter = 2000;
 
 type Live = {
   state: Snapshot | null;
   /** Whether what is shown is up to date; false while the stand-in cannot be reached. */
   connected: boolean;
+  /** Whether it was so before: what stands there meanwhile is that it connects again. */
+  again: boolean;
   trouble: string;
   ahead: number;
   apply: (event: Events) => void;
@@ -18,6 +20,8 @@ type Live = {
 export function useLive(api: Api, onNotice: (text: string, level: string) => void): Live {
   const [state, apply] = useReducer(reduce, null);
   const [connected, setConnected] = useState(false);
+  const [again, setAgain] = useState(false);
+  const [isBotUp, setBotUp] = useState(true);
   const [trouble, setTrouble] = useState("");
   const [ahead, setAhead] = useState(0);
   const heard = useRef(onNotice);
@@ -32,7 +36,7 @@ export function useLive(api: Api, onNotice: (text: string, level: string) => voi
       setConnected(false);
       source?.close();
       clearTimeout(timer);
-      timer = setTimeout(() => void start(), again);
+      timer = setTimeout(() => void start(), retryAfter);
     };
     const listen = (after: string) => {
       source = api.events(after);
@@ -43,7 +47,11 @@ export function useLive(api: Api, onNotice: (text: string, level: string) => voi
       }
       on<{ text: string; level: string }>("notice", ({ text, level }) => heard.current(text, level));
       on("reset", () => void start());
-      source.onopen = () => setConnected(true);
+      on<{ up: boolean }>("bot", ({ up }) => setBotUp(up));
+      source.onopen = () => {
+        setConnected(true);
+        setAgain(true);
+      };
       // A closed stream is not taken up by the browser itself: an answer such as 502 while the sandbox restarts.
       source.onerror = () => (source?.readyState === EventSource.CLOSED ? later() : setConnected(false));
     };
@@ -54,6 +62,8 @@ export function useLive(api: Api, onNotice: (text: string, level: string) => voi
         if (over) return;
         setAhead(snapshot.now * 1000 - Date.now());
         setTrouble("");
+        // The stand-in answers the page only while there is a bot.
+        setBotUp(true);
         apply({ type: "snapshot", snapshot });
         listen(snapshot.event_id);
       } catch (error) {
@@ -73,5 +83,5 @@ export function useLive(api: Api, onNotice: (text: string, level: string) => voi
       source?.close();
     };
   }, [api]);
-  return { state, connected, trouble, ahead, apply };
+  return { state, connected: connected && isBotUp, again, trouble, ahead, apply };
 }

@@ -1,13 +1,14 @@
 import { memo, useMemo, useState } from "react";
 import { Blocks } from "./blocks/draw";
 import { clock, full, moment } from "./blocks/dates";
-import { sizeWords } from "./blocks/text";
 import { useDirectory } from "./context";
-import { Eye, Page, Save } from "./icons";
+import { FileCard } from "./file";
+import { Eye } from "./icons";
 import { isOwn } from "./links";
+import { Shortcuts } from "./shortcuts";
 import { Form } from "./state";
 import { SurfaceProvider } from "./surface";
-import type { Block, Message, SlackFile, User } from "./types";
+import type { Block, Message, User } from "./types";
 
 const initials = (name: string): string => name.split(/[\s._-]+/).slice(0, 2).map((word) => word.charAt(0).toUpperCase()).join("");
 const hue = (id: string): number => [...id].reduce((sum, character) => (sum * 31 + character.charCodeAt(0)) % 360, 7);
@@ -23,18 +24,6 @@ export function Avatar({ user, isBot, size = 36 }: { user: Pick<User, "id" | "na
     );
   }
   return <span className="avatar" style={{ ...style, background: `hsl(${hue(user.id)} 42% 33%)` }} aria-hidden="true">{initials(user.real_name || user.name)}</span>;
-}
-
-function FileCard({ file }: { file: SlackFile }) {
-  if (file.mode === "tombstone") return <div className="file file-gone"><Page /> <span>This file was deleted.</span></div>;
-  const name = file.name || file.title || file.id;
-  return (
-    <div className="file">
-      <span className="file-icon"><Page size={22} /></span>
-      <span className="file-name"><strong>{name}</strong><span className="faint">{(file.filetype || "file").toUpperCase()} · {sizeWords(file.size)}</span></span>
-      {file.url && <a className="button file-get" href={file.url} download={name} aria-label={`Download ${name}`}><Save size={16} /> Download</a>}
-    </div>
-  );
 }
 
 const none: Block[] = [];
@@ -91,8 +80,11 @@ export const MessageRow = memo(function MessageRow({ message, follows, inThread 
           </button>
         )}
       </div>
-      {!inThread && !message.ephemeral_for && onThread && (
-        <div className="message-tools"><button type="button" className="icon" onClick={() => onThread(thread)}>Reply in thread</button></div>
+      {!message.ephemeral_for && (
+        <div className="message-tools">
+          {!inThread && onThread && <button type="button" className="icon" onClick={() => onThread(thread)}>Reply in thread</button>}
+          {message.from !== "slackbot" && <Shortcuts kind="message" at={{ channel: message.channel, ts: message.ts }} />}
+        </div>
       )}
     </article>
   );

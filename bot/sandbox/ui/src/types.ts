@@ -88,6 +88,7 @@ export type User = { id: string; name: string; real_name?: string; title?: strin
 export type UserGroup = { id: string; handle: string; name: string; users?: string[] };
 export type Channel = { id: string; name: string; kind: string; topic?: string; user?: string };
 export type Command = { command: string; usage_hint?: string; description?: string; usages?: { usage: string; summary?: string }[] };
+export type Shortcut = { name: string; type: "global" | "message"; callback_id: string; description?: string };
 
 export type Snapshot = {
   event_id: string;
@@ -103,6 +104,7 @@ export type Snapshot = {
   views: View[];
   home: View | null;
   commands: Command[];
+  shortcuts: Shortcut[];
   links: Record<string, string>;
 };
 

@@ -102,6 +102,8 @@ export function Picker(props: Props) {
     onSelectedItemChange: ({ selectedItem }) => selectedItem && choose(selectedItem),
     stateReducer: (state, { type, changes }) => {
       if (type === useCombobox.stateChangeTypes.InputClick) return { ...changes, isOpen: true };
+      // Several are chosen one by one: leaving the list takes none with it.
+      if (multiple && type === useCombobox.stateChangeTypes.InputBlur) return { ...changes, selectedItem: state.selectedItem };
       const chosen = type === useCombobox.stateChangeTypes.ItemClick || type === useCombobox.stateChangeTypes.InputKeyDownEnter;
       return chosen && multiple ? { ...changes, isOpen: !isFull, highlightedIndex: state.highlightedIndex } : changes;
     },
