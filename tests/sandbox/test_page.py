@@ -788,3 +788,26 @@ async def test_a_phone_shows_no_sideways_scrolling(browser: Browser, world: Slac
     await expect(page.get_by_role("article")).to_contain_text("State")
     widths = "[document.documentElement.scrollWidth, document.querySelector('.scroller').scrollWidth]"
     assert max(await page.evaluate(widths)) <= 360
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "localStorage.setItem('read:U0ANA', '{broken')",
+        "for (const place of ['localStorage', 'sessionStorage'])"
+        " Object.defineProperty(window, place, {get() { throw new Error('forbidden') }})",
+    ],
+    ids=["broken", "forbidden"],
+)
+async def test_the_page_works_where_the_browser_keeps_nothing(
+    browser: Browser, world: SlackWorld, script: str
+) -> None:
+    context = await browser.new_context()
+    await context.add_init_script(script)
+    page = await context.new_page()
+    await page.goto(f"{world.standin.base_url}/?person=U0ANA")
+    await types(page, "/enroll status")
+    assert (await next_payload(world))["text"] == "status"
+    await page.get_by_role("button", name="Switch person").click()
+    await page.get_by_role("menuitemradio", name="Ben").click()
+    await expect(page.get_by_role("button", name="You are Ben")).to_be_visible()

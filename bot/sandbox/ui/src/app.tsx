@@ -7,6 +7,7 @@ import { Composer } from "./composer";
 import { DirectoryContext, DoingContext, type Directory, type Doing } from "./context";
 import { ConfirmDialog, Modal } from "./dialogs";
 import { Bars, Close, Down, Hash, Out } from "./icons";
+import { keep, kept } from "./kept";
 import { safe } from "./links";
 import { MessageList } from "./list";
 import { useLive } from "./live";
@@ -58,7 +59,7 @@ function useConfirm(): [Question | null, (confirm: Confirm) => Promise<boolean>]
 /** Up to where each channel was read, kept by this browser for each person. */
 function useReading(person: string, state: Snapshot | null, current: string) {
   const key = `read:${person}`;
-  const [read, setRead] = useState<Record<string, string>>(() => JSON.parse(localStorage.getItem(key) ?? "{}") as Record<string, string>);
+  const [read, setRead] = useState<Record<string, string>>(() => kept<Record<string, string>>(key) ?? {});
   const newest = (channel: string): string => state?.messages[channel]?.filter(inChannel).at(-1)?.ts ?? "0";
   const mark = newest(current);
   const isVisible = useSyncExternalStore(
@@ -70,7 +71,7 @@ function useReading(person: string, state: Snapshot | null, current: string) {
     setRead((before) => {
       const unknown = Object.fromEntries(state.channels.filter((channel) => !(channel.id in before)).map((channel) => [channel.id, newest(channel.id)]));
       const next = { ...unknown, ...before, ...(isVisible && current ? { [current]: mark } : {}) };
-      localStorage.setItem(key, JSON.stringify(next));
+      keep(key, next);
       return next;
     });
   }, [state?.channels.length, current, mark, isVisible]);

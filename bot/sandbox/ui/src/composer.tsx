@@ -2,6 +2,7 @@ import { useId, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent }
 import { Refused } from "./api";
 import { useDoing } from "./context";
 import { Clip, Send } from "./icons";
+import { keep, kept } from "./kept";
 import { Shortcuts } from "./shortcuts";
 import type { Command } from "./types";
 
@@ -37,11 +38,11 @@ const kept = 50;
 /** Lines sent before, for the arrow keys; they survive a reload of the tab. */
 function useHistory(person: string): { lines: string[]; add: (line: string) => void } {
   const key = `history:${person}`;
-  const [lines, setLines] = useState<string[]>(() => JSON.parse(sessionStorage.getItem(key) ?? "[]") as string[]);
+  const [lines, setLines] = useState<string[]>(() => kept<string[]>(key, "tab") ?? []);
   const add = (line: string) => {
     const next = [...lines.filter((other) => other !== line), line].slice(-kept);
     setLines(next);
-    sessionStorage.setItem(key, JSON.stringify(next));
+    keep(key, next, "tab");
   };
   return { lines, add };
 }

@@ -1,12 +1,14 @@
-import { Fragment, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { formatDate, moment, sameDay } from "./blocks/dates";
+import { useEffect, useLayoutEffect, useRef, useState, type ReactElement } from "react";
+import { Virtualizer, type VirtualizerHandle } from "virtua";
+import { clock, formatDate, moment, sameDay } from "./blocks/dates";
 import { useDirectory } from "./context";
 import { MessageRow } from "./message";
 import type { Message } from "./types";
 
 const together = 300;
-const step = 100;
+/** Nearer to an end than this, in pixels, is at it. */
 const near = 80;
+const aboveBeforeLoading = 600;
 
 function follows(message: Message, before: Message | undefined): boolean {
   return (
@@ -31,92 +33,95 @@ type Props = {
   readUpTo: string;
 };
 
-/** A channel's messages. Only the newest are in the page; older ones come as one scrolls up. */
+/** What a screen reader is told of a new message. The list itself keeps silent, since scrolling adds to it too. */
+function Announced({ message }: { message: Message | undefined }) {
+  const { users, botName, me } = useDirectory();
+  const first = useRef(message?.ts);
+  if (!message || message.ts === first.current || message.user === me.id) return <div className="away" role="status" />;
+  const name = users.find((user) => user.id === message.user)?.real_name ?? botName;
+  return <div className="away" role="status">{`New message from ${name}, ${clock(moment(message.ts))}`}</div>;
+}
+
+/** A channel's messages. Only those in sight, and a few around them, stand in the page; older ones come as one scrolls up. */
 export function MessageList({ messages, hasMore, onOlder, onThread, readUpTo }: Props) {
   const { ahead, me } = useDirectory();
   const scroller = useRef<HTMLDivElement>(null);
-  const top = useRef<HTMLButtonElement>(null);
+  const list = useRef<VirtualizerHandle>(null);
   const stuck = useRef(true);
-  const [shown, setShown] = useState(step);
+  const first = messages[0]?.ts;
+  const drawnFirst = useRef(first);
+  // Rows that came above must not move what is in sight.
+  const comesAbove = first !== undefined && drawnFirst.current !== undefined && Number(first) < Number(drawnFirst.current);
   const [below, setBelow] = useState(false);
   const [loading, setLoading] = useState(false);
-  const visible = messages.slice(-shown);
-  const canGrow = messages.length > shown || hasMore;
   const newest = messages.at(-1);
+  const firstNew = messages.findIndex((message) => Number(message.ts) > Number(readUpTo) && message.user !== me.id);
+  const now = new Date(Date.now() + ahead);
 
+  const rows: ReactElement[] = [];
+  messages.forEach((message, at) => {
+    const before = messages[at - 1];
+    const date = moment(message.ts);
+    const isNewDay = !before || !sameDay(moment(before.ts), date);
+    rows.push(
+      <div key={message.ts} className="row">
+        {isNewDay && <div className="day" role="separator"><span>{formatDate("{Day_divider_pretty}", date, now)}</span></div>}
+        {at === firstNew && <div className="fresh" role="separator"><span>New</span></div>}
+        <MessageRow message={message} follows={!isNewDay && at !== firstNew && follows(message, before)} onThread={onThread} />
+      </div>,
+    );
+  });
+
+  const toEnd = () => list.current?.scrollToIndex(rows.length - 1, { align: "end", offset: 2 * near });
+  const latest = useRef(toEnd);
+  latest.current = toEnd;
+  useLayoutEffect(() => {
+    drawnFirst.current = first;
+  }, [first]);
+  // The window, a picture or a card that grows must not push the end out of sight.
   useLayoutEffect(() => {
     const box = scroller.current;
     if (!box) return undefined;
-    const toEnd = () => {
-      if (stuck.current) box.scrollTop = box.scrollHeight;
-    };
-    toEnd();
-    const watcher = new ResizeObserver(toEnd);
+    const watcher = new ResizeObserver(() => stuck.current && latest.current());
     watcher.observe(box);
-    if (box.firstElementChild) watcher.observe(box.firstElementChild);
+    if (box.lastElementChild) watcher.observe(box.lastElementChild);
     return () => watcher.disconnect();
   }, []);
-  useLayoutEffect(() => {
-    const box = scroller.current;
-    if (!box || !newest) return;
+  useEffect(() => {
+    if (!newest) return;
     if (stuck.current || newest.user === me.id) {
       stuck.current = true;
-      box.scrollTop = box.scrollHeight;
+      toEnd();
     } else {
       setBelow(true);
     }
   }, [newest?.ts]);
 
-  const grow = async () => {
+  const older = async () => {
     if (loading) return;
-    if (messages.length <= shown) {
-      setLoading(true);
-      await onOlder().finally(() => setLoading(false));
-    }
-    setShown((count) => count + step);
+    setLoading(true);
+    await onOlder().finally(() => setLoading(false));
   };
-  const latest = useRef(grow);
-  latest.current = grow;
-  useEffect(() => {
-    if (!top.current) return undefined;
-    const watcher = new IntersectionObserver(([entry]) => entry?.isIntersecting && !stuck.current && void latest.current(), { root: scroller.current, rootMargin: "300px" });
-    watcher.observe(top.current);
-    return () => watcher.disconnect();
-  }, [canGrow]);
-
-  const onScroll = () => {
+  const onScroll = (offset: number) => {
     const box = scroller.current;
     if (!box) return;
     stuck.current = box.scrollHeight - box.scrollTop - box.clientHeight < near;
     if (stuck.current) setBelow(false);
+    else if (hasMore && offset < aboveBeforeLoading) void older();
   };
-  const jump = () => {
-    const box = scroller.current;
-    if (box) box.scrollTop = box.scrollHeight;
-  };
-  const firstNew = visible.findIndex((message) => Number(message.ts) > Number(readUpTo) && message.user !== me.id);
-  const now = new Date(Date.now() + ahead);
   return (
     <div className="list-frame">
-      <div className="scroller" ref={scroller} onScroll={onScroll} tabIndex={0} role="region" aria-label="Channel">
-        <div className="messages" role="log" aria-live="polite" aria-relevant="additions" aria-label="Messages">
-          {canGrow && <button type="button" className="link earlier" ref={top} onClick={() => void grow()}>{loading ? "Loading…" : "Show earlier messages"}</button>}
+      <div className="scroller" ref={scroller} tabIndex={0} role="region" aria-label="Channel">
+        <div className="above">
+          {hasMore && <button type="button" className="link earlier" onClick={() => void older()}>{loading ? "Loading…" : "Show earlier messages"}</button>}
           {messages.length === 0 && <p className="faint empty">No messages yet.</p>}
-          {visible.map((message, at) => {
-            const before = visible[at - 1];
-            const date = moment(message.ts);
-            const isNewDay = !before || !sameDay(moment(before.ts), date);
-            return (
-              <Fragment key={message.ts}>
-                {isNewDay && <div className="day" role="separator"><span>{formatDate("{Day_divider_pretty}", date, now)}</span></div>}
-                {at === firstNew && <div className="fresh" role="separator"><span>New</span></div>}
-                <MessageRow message={message} follows={!isNewDay && at !== firstNew && follows(message, before)} onThread={onThread} />
-              </Fragment>
-            );
-          })}
+        </div>
+        <div className="messages" role="log" aria-live="off" aria-label="Messages">
+          <Virtualizer ref={list} scrollRef={scroller} shift={comesAbove} onScroll={onScroll} bufferSize={600}>{rows}</Virtualizer>
         </div>
       </div>
-      {below && <button type="button" className="button solid primary jump" onClick={jump}>New messages below</button>}
+      <Announced message={newest} />
+      {below && <button type="button" className="button solid primary jump" onClick={toEnd}>New messages below</button>}
     </div>
   );
 }

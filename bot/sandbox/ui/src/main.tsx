@@ -4,13 +4,14 @@ import { StrictMode, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { people as askPeople } from "./api";
 import { App } from "./app";
+import { keep, kept } from "./kept";
 import type { User } from "./types";
 
 const again = 2000;
 
 /** Who one is holds for this tab, so that two tabs can be two people. */
 function remembered(people: User[]): string {
-  const wanted = new URLSearchParams(window.location.search).get("person") ?? sessionStorage.getItem("person");
+  const wanted = new URLSearchParams(window.location.search).get("person") ?? kept<string>("person", "tab");
   return (people.find((person) => person.id === wanted) ?? people[0])?.id ?? "";
 }
 
@@ -27,7 +28,7 @@ function Start() {
     return () => clearTimeout(timer);
   }, [tries]);
   const become = (id: string) => {
-    sessionStorage.setItem("person", id);
+    keep("person", id, "tab");
     window.history.replaceState(null, "", window.location.pathname);
     setPerson(id);
   };

@@ -2,6 +2,7 @@ import "./behind.css";
 import * as Dialog from "@radix-ui/react-dialog";
 import { useRef, useState, type KeyboardEvent } from "react";
 import { Close } from "../icons";
+import { keep, kept } from "../kept";
 import { useBehind } from "./live";
 import { Requests } from "./requests";
 import { Switches } from "./switches";
@@ -15,11 +16,11 @@ type Word = { text: string; isBad: boolean };
 
 function Inside() {
   const { state, asked, entries, trouble, take } = useBehind();
-  const [tab, setTab] = useState<Tab>(() => (sessionStorage.getItem(remembered) === "requests" ? "requests" : "switches"));
+  const [tab, setTab] = useState<Tab>(() => (kept<Tab>(remembered, "tab") === "requests" ? "requests" : "switches"));
   const [word, setWord] = useState<Word>({ text: "", isBad: false });
   const buttons = useRef<Partial<Record<Tab, HTMLButtonElement | null>>>({});
   const choose = (next: Tab) => {
-    sessionStorage.setItem(remembered, next);
+    keep(remembered, next, "tab");
     setTab(next);
     setWord({ text: "", isBad: false });
   };
