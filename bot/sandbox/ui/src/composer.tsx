@@ -33,14 +33,14 @@ function completions(text: string, commands: Command[]): Completion[] {
   });
 }
 
-const kept = 50;
+const linesKept = 50;
 
 /** Lines sent before, for the arrow keys; they survive a reload of the tab. */
 function useHistory(person: string): { lines: string[]; add: (line: string) => void } {
   const key = `history:${person}`;
   const [lines, setLines] = useState<string[]>(() => kept<string[]>(key, "tab") ?? []);
   const add = (line: string) => {
-    const next = [...lines.filter((other) => other !== line), line].slice(-kept);
+    const next = [...lines.filter((other) => other !== line), line].slice(-linesKept);
     setLines(next);
     keep(key, next, "tab");
   };
