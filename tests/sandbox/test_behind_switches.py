@@ -61,7 +61,7 @@ class Drawer:
         """Return what the live stream tells, up to the first event whose data has this text."""
         found: list[tuple[str, Json]] = []
         kind = ""
-        async with asyncio.timeout(10), self._client.stream("GET", "/page/behind/events") as live:
+        async with asyncio.timeout(30), self._client.stream("GET", "/page/behind/events") as live:
             async for line in live.aiter_lines():
                 if line.startswith("event: "):
                     kind = line.removeprefix("event: ")

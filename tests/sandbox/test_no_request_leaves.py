@@ -52,10 +52,10 @@ async def test_a_walk_through_the_page_asks_nobody_but_its_origin(scene_stage: S
         blocks=[{"type": "image", "image_url": f"{ELSEWHERE}a.png", "alt_text": "A chart of devices"}],
     )
     await expect(page.get_by_role("note")).to_contain_text("A chart of devices")
-    for name in ("thread", "completion", "person menu"):
+    for name in ("thread", "person menu"):
         await SCENES[name](scene_stage, page)
         await page.keyboard.press("Escape")
-    for name in ("modal", "requests", "home"):
+    for name in ("modal", "requests", "completion", "home"):
         await SCENES[name](scene_stage, page)
         await page.keyboard.press("Escape")
     paths = {url.removeprefix(scene_stage.world.standin.base_url).split("?")[0] for url in asked}
