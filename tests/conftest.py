@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 
 from bot.kit.db import Database
@@ -18,6 +19,13 @@ from tests.fakes.clock import FakeClock
 from tests.tables import create_tables, empty_tables
 
 POSTGRES_URL = os.environ.get("ENROLLBOT_TEST_POSTGRES_URL", "postgresql://127.0.0.1:5432/test")
+
+
+@pytest.fixture(autouse=True)
+def unconfigured_logs() -> Iterator[None]:
+    """Let no test find the logs as another one has set them up."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
