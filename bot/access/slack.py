@@ -1,7 +1,6 @@
 """`role list`, `role grant`, `role revoke`: parse, call the service, render."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Protocol
 
 from bot.access import blocks, rules
 from bot.access.errors import GrantedMeanwhile
@@ -9,23 +8,14 @@ from bot.access.models import SubjectKind
 from bot.access.service import AccessService
 from bot.kit.actor import Role
 from bot.kit.clock import Clock
-from bot.kit.logs import get_logger
-from bot.slack.blocks import Message, escape
+from bot.slack.blocks import Message
 from bot.slack.call import Call
 from bot.slack.commands import Option, Spec
-from bot.slack.post import SlackRefused, SlackUnreachable
 from bot.slack.router import Router
-
-log = get_logger(__name__)
+from bot.slack.telling import Posts, tell_channel
 
 #: Return which of these people are deactivated in Slack; those that Slack does not tell are left out.
 DeactivatedOf = Callable[[Sequence[str]], Awaitable[Collection[str]]]
-
-
-class Posts(Protocol):
-    """What this room needs of the poster."""
-
-    async def post(self, channel: str, message: Message) -> object: ...
 
 
 def register(
@@ -118,14 +108,5 @@ class _Screens:
         await self._tell(call, blocks.revoked(changes, by=call.user_id))
 
     async def _tell(self, call: Call, message: Message) -> None:
-        """Answer the person and tell the channel. What is done stays done when Slack refuses."""
         await call.answer(message)
-        if self._channel is None:
-            return
-        try:
-            await self._poster.post(self._channel, message)
-        except (SlackRefused, SlackUnreachable) as error:
-            log.warning("channel not told of a role", channel=self._channel, reason=str(error))
-            await call.answer(
-                f"This is done, but <#{escape(self._channel)}> could not be told: {escape(error.message)}"
-            )
+        await tell_channel(self._poster, self._channel, message, call=call)

@@ -3,16 +3,15 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
-from bot.kit.logs import get_logger
 from bot.slack.blocks import Message, View, escape
 from bot.slack.call import Call, FieldErrors
 from bot.slack.commands import Flag, Option, Spec, UsageMismatch
-from bot.slack.post import SlackRefused, SlackUnreachable
 from bot.slack.router import Router
+from bot.slack.telling import Posts, tell_channel
 from bot.tokens import blocks
 from bot.tokens.errors import (
     AgreementMissing,
@@ -33,8 +32,6 @@ from bot.tokens.facts import Added, TokenView
 from bot.tokens.rules import Setting, split_tags
 from bot.tokens.service import TokenService
 
-log = get_logger(__name__)
-
 Answered = TypeVar("Answered")
 
 #: After how long a person is told that the service is being asked.
@@ -51,12 +48,6 @@ _FIELDS: dict[type[EnrollbotError], str] = {
     TagsNotYours: "tags",
     AgreementMissing: "agree",
 }
-
-
-class Posts(Protocol):
-    """What this room needs of the poster."""
-
-    async def post(self, channel: str, message: Message) -> object: ...
 
 
 def register(router: Router, service: TokenService, *, poster: Posts, channel: str | None) -> None:
@@ -328,17 +319,7 @@ class _Screens:
         return token.channel or self._channel
 
     async def _tell(self, call: Call, token: TokenView, message: Message) -> None:
-        """Tell the token's channel. What is done stays done when Slack refuses; the person is told."""
-        place = self._place(token)
-        if place is None:
-            return
-        try:
-            await self._poster.post(place, message)
-        except (SlackRefused, SlackUnreachable) as error:
-            log.warning("channel not told", channel=place, token=token.name, reason=str(error))
-            await call.answer(
-                f"This is done, but <#{escape(place)}> could not be told: {escape(error.message)}"
-            )
+        await tell_channel(self._poster, self._place(token), message, call=call)
 
 
 async def _show(call: Call, view: View) -> None:
