@@ -1,5 +1,6 @@
 """How roles are shown: who has which, and what the channel is told. Pure."""
 
+import math
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
@@ -17,8 +18,11 @@ from bot.slack.blocks import (
     section,
 )
 
-_LINES_A_SECTION = 20
 _LISTED_AT_MOST = 400
+#: Blocks of a message that the grants may take; the head and the hint stand beside them.
+_SECTIONS = 40
+#: Tags of one grant; a section of ten grants holds that many of the longest.
+_TAGS_SHOWN = 3
 
 
 def role_list(table: RoleTable, *, deactivated: Collection[str], slash: str, now: datetime) -> Message:
@@ -32,7 +36,8 @@ def role_list(table: RoleTable, *, deactivated: Collection[str], slash: str, now
         if table.default_role is Role.NONE
         else f"Everyone else has the role {table.default_role.word}."
     )
-    parts = [lines[start : start + _LINES_A_SECTION] for start in range(0, len(lines), _LINES_A_SECTION)]
+    at_once = max(1, math.ceil(len(lines) / _SECTIONS))
+    parts = [lines[start : start + at_once] for start in range(0, len(lines), at_once)]
     return Message.of(
         section(f"*Roles* · {everyone}"),
         *(section("\n".join(part)) for part in parts),
@@ -46,7 +51,8 @@ def role_list(table: RoleTable, *, deactivated: Collection[str], slash: str, now
 def _line(granted: Granted, deactivated: Collection[str], now: datetime) -> str:
     gone = " · *deactivated in Slack: no rights; revoke it*" if granted.subject in deactivated else ""
     by = f"by {mention(granted.granted_by)} {local_time(granted.granted_at, now)}"
-    return f"{_who(granted)} · *{granted.role.word}* {_where(granted)}, {by}{gone}"
+    where = _where(granted, at_most=_TAGS_SHOWN)
+    return f"{_who(granted)} · *{granted.role.word}* {where}, {by}{gone}"
 
 
 def granted(change: RoleChange, *, by: str) -> Message:
@@ -76,7 +82,9 @@ def _who(granted: Granted) -> str:
     return mention(granted.subject)
 
 
-def _where(granted: Granted) -> str:
+def _where(granted: Granted, *, at_most: int | None = None) -> str:
     if granted.tags is None:
         return "of every token"
-    return "of tokens tagged " + ", ".join(code(tag) for tag in sorted(granted.tags))
+    tags = sorted(granted.tags)
+    more = f" and {len(tags) - at_most} more" if at_most is not None and len(tags) > at_most else ""
+    return "of tokens tagged " + ", ".join(code(tag) for tag in tags[:at_most]) + more
