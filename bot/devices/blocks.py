@@ -278,19 +278,20 @@ def _verdict(verdict: Verdict) -> list[Block]:
 # Forgetting
 
 
-def forgotten(result: Forgotten, *, portal: str) -> Message:
+def forgotten(result: Forgotten, *, texts: BackendTexts) -> Message:
     """Tell what was forgotten, and how a device comes back unless it is unassigned."""
     lines = []
     if result.forgotten:
         lines.append(f"{bold(f'{how_many(len(result.forgotten))} forgotten')}: {_serials(result.forgotten)}")
         lines.append(
             "They come back with the next full sync, or when they are reported added again."
-            f" Next: unassign them in {portal} so that they stay away."
+            f" Next: unassign them in {escape(texts.portal)} so that they stay away."
         )
     if result.already:
         lines.append(f"Forgotten before: {_serials(result.already)}")
     if result.unknown:
         lines.append(f"Not known here: {_serials(result.unknown)}")
+        lines.append(f"Next: check the serial; {code('device show')} asks {escape(texts.service)} about it.")
     return Message.of(section("\n".join(lines)))
 
 

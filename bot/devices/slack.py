@@ -144,7 +144,7 @@ class _Screens:
         serials = call.args.required_rest("SERIAL")
         with contextlib.suppress(DeliveredAgain):
             result = await self._service.forget(serials, actor=call.actor, delivery=call.delivery)
-            await call.answer(blocks.forgotten(result, portal=self._service.texts.portal))
+            await call.answer(blocks.forgotten(result, texts=self._service.texts))
 
 
 def _role(call: Call, answer: DeviceAnswer) -> Role:

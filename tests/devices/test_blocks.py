@@ -117,7 +117,7 @@ MESSAGES = {
     "failed": sync_blocks.sync_result(
         replace(SYNC, state=SyncState.FAILED, error="No.", token_actions=(NextAction.RENEW,)), TEXTS
     ),
-    "forgotten": blocks.forgotten(Forgotten(("A",) * 30, ("B",), ("C",)), portal="ABM"),
+    "forgotten": blocks.forgotten(Forgotten(("A",) * 30, ("B",), ("C",)), texts=TEXTS),
 }
 
 
@@ -262,3 +262,9 @@ def test_names_from_outside_ping_nobody() -> None:
     )
     text = str(sync_blocks.sync_result(failed, TEXTS))
     assert not any(mark in text for mark in ("<!channel>", "<@U1>", "<!here>"))
+
+
+def test_an_unknown_serial_to_forget_comes_with_a_next_step() -> None:
+    text = blocks.forgotten(Forgotten((), (), ("C",)), texts=TEXTS).text
+    assert "Not known here: `C`\nNext: check the serial; `device show` asks Apple about it." in text
+    assert "Next: check" not in blocks.forgotten(Forgotten(("A",), (), ()), texts=TEXTS).text

@@ -259,7 +259,7 @@ async def test_forgetting_says_how_devices_come_back_and_which_were_not_known(
     assert said.startswith("2 devices forgotten: `S001` `S002`")
     assert "They come back with the next full sync" in said
     assert "Next: unassign them in ABM so that they stay away." in said
-    assert said.endswith("Not known here: `NOPE`")
+    assert said.endswith("Not known here: `NOPE`\nNext: check the serial; `device show` asks Apple about it.")
     assert "Forgotten before: `S001`" in await desk.type("device forget S001", user="UADMIN")
 
 
