@@ -530,10 +530,11 @@ def _staged_note(opened: Renewal) -> list[Block]:
 # Changing
 
 
-def settings_changed(token: TokenView) -> Message:
-    """Show the settings of a token as they are now."""
-    channel = f"<#{token.channel}>" if token.channel else "the bot's channel"
-    approvals = f"<#{token.approvals_channel}>" if token.approvals_channel else "the bot's channel"
+def settings_changed(token: TokenView, *, has_channel: bool = True) -> Message:
+    """Show the settings of a token as they are now; `has_channel`: the bot has one for every token."""
+    else_in = "the bot's channel" if has_channel else "none"
+    channel = f"<#{token.channel}>" if token.channel else else_in
+    approvals = f"<#{token.approvals_channel}>" if token.approvals_channel else else_in
     return Message.of(
         section(
             _lines(

@@ -270,7 +270,7 @@ class _Screens:
             view = await self._service.change(
                 token.id, actor=call.actor, settings=given, delivery=call.delivery
             )
-            await call.answer(blocks.settings_changed(view))
+            await call.answer(blocks.settings_changed(view, has_channel=self._channel is not None))
 
     async def tag(self, call: Call) -> None:
         token = await self._admins_token(call)

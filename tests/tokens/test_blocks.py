@@ -240,6 +240,8 @@ def test_an_owner_is_a_person_or_a_group(owner: str, mention: str) -> None:
 def test_what_is_not_set_is_said_in_the_words_of_the_token_card() -> None:
     shown = said(blocks.settings_changed(PARIS))
     assert "Channel: the bot's channel · Approvals: the bot's channel" in shown
+    alone = said(blocks.settings_changed(PARIS, has_channel=False))
+    assert "Channel: none · Approvals: none" in alone
     assert "Owner: nobody" in shown
     assert "MDM server URL: not set" in shown
 
