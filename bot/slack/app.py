@@ -6,6 +6,7 @@ an error that comes after it. It asks of listeners that they never wait, and our
 work to `kit.background`, which also keeps it through a shutdown, and Bolt's own tasks would not be.
 """
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -45,6 +46,7 @@ log = get_logger(__name__)
 
 _ANY = re.compile("")
 _PARSED = "parsed"
+_SENT = "sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +130,18 @@ class SlackApp:
 
     async def take(self, payload: Payload) -> Reply:
         """Run a payload through Bolt."""
-        request = AsyncBoltRequest(mode="socket_mode", body=_bolt_body(payload), headers={})
+        sent = asyncio.Event()
+        body = _bolt_body(payload) | {_SENT: sent}
+        request = AsyncBoltRequest(mode="socket_mode", body=body, headers={})
         response: BoltResponse = await self._bolt.async_dispatch(request)
         if response.status >= 400:
             # What Bolt cannot place is of no use to anyone; a 5xx would only bring it back.
             log.error("bolt did not take a payload", status=response.status, kind=type(payload).__name__)
-            return Reply(400 if response.status >= 500 else 200)
+            return Reply(400 if response.status >= 500 else 200, sent=sent)
+        if not response.body:
+            return Reply(sent=sent)
         # All that is ever answered with words is what a sent modal shows next.
-        return Reply(body=response.body, content_type="application/json") if response.body else Reply()
+        return Reply(body=response.body, content_type="application/json", sent=sent)
 
     async def connect_socket(self) -> None:
         """Open Socket Mode. Raises SlackRefused and SlackUnreachable; later losses mend themselves."""
@@ -173,9 +179,12 @@ class SlackApp:
         except BadShape as problem:
             log.warning("a socket payload of the wrong shape", problem=problem.message)
         answer = json.loads(reply.body) if reply.body else None
-        await client.send_socket_mode_response(
-            SocketModeResponse(envelope_id=request.envelope_id, payload=answer)
-        )
+        try:
+            await client.send_socket_mode_response(
+                SocketModeResponse(envelope_id=request.envelope_id, payload=answer)
+            )
+        finally:
+            reply.sent.set()
 
 
 def _bolt(dispatcher: Dispatcher) -> AsyncApp:
@@ -193,7 +202,7 @@ def _bolt(dispatcher: Dispatcher) -> AsyncApp:
     )
 
     async def listen(ack: AsyncAck, body: dict[str, Any]) -> None:
-        acknowledgement = await dispatcher.take(body[_PARSED])
+        acknowledgement = await dispatcher.take(body[_PARSED], sent=body[_SENT])
         await ack(**acknowledgement.arguments())
 
     app.command(_ANY)(listen)

@@ -1,6 +1,7 @@
 """From a payload to its handler: who is it, may they, was it delivered before, and then the work."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ Claim = Callable[[str], Awaitable[bool]]
 
 # Slack waits three seconds; the rest is for the way there and back.
 CHECK_WITHIN_S = 2.0
+SLACK_WAITS_S = 3.0
 
 
 class ButtonGone(EnrollbotError):
@@ -88,8 +90,11 @@ class Dispatcher:
         self._rights_of = rights_of
         self._claim = claim
 
-    async def take(self, payload: Payload) -> Ack:
-        """Take a payload and return its acknowledgement, at the latest after two seconds."""
+    async def take(self, payload: Payload, *, sent: asyncio.Event | None = None) -> Ack:
+        """Take a payload and return its acknowledgement, at the latest after two seconds.
+
+        The caller sets `sent` when the acknowledgement has gone out: what changes the modal waits for it.
+        """
         with with_reference(new_reference()) as reference:
             if isinstance(payload, Command):
                 if payload.command == self._router.slash:
@@ -98,7 +103,7 @@ class Dispatcher:
             elif isinstance(payload, Actions):
                 self._start_action(payload, reference)
             elif isinstance(payload, Submitted):
-                return await self._submitted(payload, reference)
+                return await self._submitted(payload, reference, sent)
             elif isinstance(payload, Event):
                 self._start_event(payload, reference)
         return Ack()
@@ -152,7 +157,7 @@ class Dispatcher:
         if await self._identify(call) >= screen.role:
             await screen.handler(call)
 
-    async def _submitted(self, payload: Submitted, reference: str) -> Ack:
+    async def _submitted(self, payload: Submitted, reference: str, sent: asyncio.Event | None) -> Ack:
         screen = self._router.find_submission(payload.view.callback_id)
         if screen is None:
             return Ack()
@@ -161,11 +166,12 @@ class Dispatcher:
         check = self._background.start(self._check(call, screen, outcome), name="submission")
         done, _ = await asyncio.wait({check}, timeout=CHECK_WITHIN_S)
         if not done:
-            self._start(call, self._go_on_late(call, screen, check, outcome), name="submission")
+            late = self._go_on_late(call, screen, check, outcome)
+            self._start(call, _after(sent, late), name="submission")
             return Ack(view=with_origin(_patience(), call.channel_id))
         if outcome.is_passed and screen.then:
             call.owns_modal = outcome.view is not None
-            self._start(call, screen.then(call), name="submission")
+            self._start(call, _after(sent, screen.then(call)), name="submission")
         return _ack(outcome, payload.view, call.channel_id)
 
     async def _check(self, call: Call, screen: Submission, outcome: _Outcome) -> None:
@@ -266,6 +272,18 @@ class Dispatcher:
             metadata=metadata,
             view_id=payload.view.id,
         )
+
+
+async def _after(sent: asyncio.Event | None, work: Awaitable[None]) -> None:
+    """Do the work once the acknowledgement has gone out.
+
+    Slack puts the acknowledgement's view into the modal whenever it arrives: an update that came before it
+    would be replaced by "Checking…" for good.
+    """
+    if sent is not None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(sent.wait(), SLACK_WAITS_S)
+    await work
 
 
 def _require(held: Role, needed: Role) -> None:

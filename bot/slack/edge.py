@@ -5,12 +5,13 @@ bodies such as `payload=[]`, which would be answered with 5xx. `ssl_check` is no
 comes unsigned.
 """
 
+import asyncio
 import hashlib
 import hmac
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from pydantic import SecretStr
@@ -39,11 +40,12 @@ class SigningSecretMissing(EnrollbotError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is answered to Slack."""
+    """What is answered to Slack. `sent` is set when it has gone out, or could not."""
 
     status: int = 200
     body: str = ""
     content_type: str = "text/plain; charset=utf-8"
+    sent: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 Take = Callable[[Payload], Awaitable[Reply]]
@@ -67,8 +69,12 @@ class Edge:
         if scope["type"] != "http":
             return
         reply = await self._reply(scope, receive)
-        if reply is not None:
+        if reply is None:
+            return
+        try:
             await _send(send, reply)
+        finally:
+            reply.sent.set()
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply | None:
         """Return the answer; None when the sender has left."""

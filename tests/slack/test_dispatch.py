@@ -8,6 +8,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from starlette.types import Message as Part
+from starlette.types import Receive, Scope, Send
 
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
@@ -246,6 +248,32 @@ async def test_a_check_may_show_another_view_which_the_work_updates(bot: Bot) ->
     assert response.json()["response_action"] == "update"
     updated = bot.web.called("views.update")[-1]
     assert (updated["view_id"], updated["view"]["title"]["text"]) == ("V1", "Done")
+
+
+async def test_work_that_updates_the_modal_waits_until_the_acknowledgement_has_gone_out(bot: Bot) -> None:
+    async def check(_call: Call) -> View | None:
+        return a_view()
+
+    async def then(call: Call) -> None:
+        await call.update_modal(a_view("Done"))
+
+    updates_at_each_part: list[int] = []
+    edge = bot.app.edge()
+
+    async def slow_door(scope: Scope, receive: Receive, send: Send) -> None:
+        async def slowly(part: Part) -> None:
+            for _ in range(200):
+                await asyncio.sleep(0)
+            updates_at_each_part.append(len(bot.web.called("views.update")))
+            await send(part)
+
+        await edge(scope, receive, slowly)
+
+    bot.router.submission("add", role=Role.ADMIN, check=check, then=then)
+    bot.app.edge = lambda: slow_door  # type: ignore[method-assign, assignment, return-value]
+    await bot.interact(bot.submission("add"))
+    assert updates_at_each_part == [0, 0]
+    assert len(bot.web.called("views.update")) == 1
 
 
 async def test_what_a_closed_modal_would_have_said_is_said_directly(bot: Bot) -> None:
