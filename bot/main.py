@@ -34,6 +34,9 @@ from bot.kit.once import claim_once
 from bot.kit.secrets import Keyring, check_keys
 from bot.kit.web import web_app
 from bot.migrations import FOLDER
+from bot.profiles import jobs as profile_jobs
+from bot.profiles import slack as profile_screens
+from bot.profiles.service import ProfileService
 from bot.settings import Settings
 from bot.slack.app import AppConfig, Slack, SlackApp
 from bot.slack.router import Command, Router
@@ -68,6 +71,7 @@ class Services:
     audit: AuditService
     access: AccessService
     tokens: TokenService
+    profiles: ProfileService
     devices: DeviceService
 
 
@@ -100,6 +104,9 @@ def _wire(
     tokens = TokenService(
         db=db, clock=clock, keyring=keyring, audit=audit, backend=backend, settings=settings
     )
+    profiles = ProfileService(
+        db=db, clock=clock, audit=audit, backend=backend, tokens=tokens, settings=settings
+    )
     devices = DeviceService(
         db=db,
         clock=clock,
@@ -107,14 +114,20 @@ def _wire(
         audit=audit,
         tokens=tokens,
         settings=settings,
+        profiles=profiles,
     )
     tokens.tell_running_work(devices.running_work)
 
     async def present(token_id: str) -> int:
         return (await devices.counts([token_id]))[token_id].present
 
+    async def holds_of(_token_id: str, uuids: Sequence[str]) -> Sequence[str]:
+        carried = sum((await devices.carried(uuids)).values())
+        return [f"{carried:,} device{'s' if carried > 1 else ''} carry it"] if carried else []
+
     tokens.tell_device_count(present)
-    return Services(settings, clock, db, leases, background, audit, access, tokens, devices)
+    profiles.tell_holds(holds_of)
+    return Services(settings, clock, db, leases, background, audit, access, tokens, profiles, devices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +153,7 @@ def assemble(wired: Services) -> Bot:
     app = _app(wired, slack, router)
     jobs = Jobs(wired.db, wired.clock, wired.background)
     token_jobs.register(jobs, wired.tokens)
+    profile_jobs.register(jobs, wired.profiles)
     device_jobs.register(
         jobs, wired.devices, poster=slack.poster, background=wired.background, settings=settings
     )
@@ -237,6 +251,14 @@ def _router(wired: Services, slack: Slack) -> Router:
         clock=wired.clock,
     )
     token_screens.register(router, wired.tokens, poster=slack.poster, channel=settings.channel)
+    profile_screens.register(
+        router,
+        wired.profiles,
+        wired.tokens,
+        poster=slack.poster,
+        channel=settings.channel,
+        carried_of=wired.devices.carried,
+    )
     device_screens.register(router, wired.devices, clock=wired.clock)
     return router
 

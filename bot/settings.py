@@ -114,6 +114,7 @@ class Settings(BaseModel):
     approval_channel: ChannelId | None = None
     sync_every: Annotated[Duration, AfterValidator(_check_every)] = timedelta(hours=24)
     expiry_warning_days: Annotated[tuple[int, ...], BeforeValidator(_parse_warning_days)] = (30, 14, 7, 3, 1)
+    max_profiles_per_token: Annotated[int, Field(ge=1, le=1000)] = 100
     timezone: Annotated[str, AfterValidator(_check_timezone)] = "UTC"
     command: Annotated[str, AfterValidator(_check_command)] = "/enroll"
     abm_steps: Path | None = None

@@ -15,7 +15,8 @@ from bot.apple.dep import errors as dep
 from bot.apple.dep import wire
 from bot.apple.dep.auth import Credentials
 from bot.apple.dep.client import MAX_DEVICES, DepClient, DepService
-from bot.backend import port
+from bot.backend import apple_profile, port
+from bot.backend.apple_screens import APPLE_SCREENS
 from bot.backend.port import (
     Account,
     AssignmentResult,
@@ -25,12 +26,12 @@ from bot.backend.port import (
     DevicePage,
     DeviceResult,
     KeyPair,
-    Platform,
     Session,
     Sessions,
     TokenContents,
     UnreadableDevice,
 )
+from bot.backend.profile import Platform, ProfileBody, ProfileSettings, ReadProfile, SetupScreen
 from bot.backend.texts import load_texts
 from bot.kit.clock import Clock
 
@@ -81,6 +82,16 @@ class AppleBackend:
     @property
     def texts(self) -> BackendTexts:
         return self._texts
+
+    @property
+    def screens(self) -> Sequence[SetupScreen]:
+        return APPLE_SCREENS
+
+    def profile_body(self, settings: ProfileSettings, *, mdm_url: str, org_magic: str) -> ProfileBody:
+        return apple_profile.body_of(settings, mdm_url=mdm_url, org_magic=org_magic)
+
+    def read_profile_body(self, body: ProfileBody) -> ReadProfile:
+        return apple_profile.read_body(body)
 
     async def make_key_pair(self, name: str) -> KeyPair:
         made = await asyncio.to_thread(token_file.make_key_pair, name, now=self._clock.now())
@@ -149,13 +160,16 @@ class AppleConnection:
         with _translated():
             return await self._client.device_details(serials, make=device_facts)
 
-    async def define_profile(self, profile: Mapping[str, Any]) -> DefinedProfile:
+    async def define_profile(self, profile: ProfileBody) -> DefinedProfile:
         with _translated():
-            defined = await self._client.define_profile(profile)
+            try:
+                defined = await self._client.define_profile(profile)
+            except dep.Refused as failure:
+                raise apple_profile.refusal_of(failure) or failure from failure
         results = _results(profile.get("devices") or (), defined.by_serial)
         return DefinedProfile(defined.profile_uuid or "", results)
 
-    async def read_profile(self, profile_uuid: str) -> Mapping[str, Any] | None:
+    async def read_profile(self, profile_uuid: str) -> ProfileBody | None:
         with _translated():
             try:
                 return await self._client.fetch_profile(profile_uuid)

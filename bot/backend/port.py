@@ -1,7 +1,8 @@
 """What the rooms need from an enrollment service, and nothing else.
 
-`apple.py` does it with Apple's own web services. Rooms import this module only: no room knows which
-service is behind it, and every word that a service has of its own comes from `BackendTexts`.
+`apple.py` does it with Apple's own web services. Rooms import this module and `profile.py` only: no
+room knows which service is behind it, and every word that a service has of its own comes from
+`BackendTexts`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,15 +14,8 @@ from typing import Any, Protocol
 import msgspec
 from pydantic import SecretStr
 
+from bot.backend.profile import Platform, ProfileBody, ProfileSettings, ReadProfile, SetupScreen
 from bot.kit.errors import EnrollbotError
-
-
-class Platform(StrEnum):
-    IOS = "ios"
-    MACOS = "macos"
-    TVOS = "tvos"
-    VISIONOS = "visionos"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +195,11 @@ class Connection(Protocol):
         """
         ...
 
-    async def define_profile(self, profile: Mapping[str, Any]) -> DefinedProfile: ...
+    async def define_profile(self, profile: ProfileBody) -> DefinedProfile:
+        """Define a profile; it has a new UUID each time. Raises `ProfileRefused` too."""
+        ...
 
-    async def read_profile(self, profile_uuid: str) -> Mapping[str, Any] | None:
+    async def read_profile(self, profile_uuid: str) -> ProfileBody | None:
         """Return a profile, or None if this server has none of that UUID."""
         ...
 
@@ -221,6 +217,19 @@ class EnrollmentBackend(Protocol):
 
     @property
     def texts(self) -> "BackendTexts": ...
+
+    @property
+    def screens(self) -> Sequence[SetupScreen]:
+        """Every screen of Setup Assistant that can be hidden, the usual ones first."""
+        ...
+
+    def profile_body(self, settings: ProfileSettings, *, mdm_url: str, org_magic: str) -> ProfileBody:
+        """Put a profile into the service's own keys; `mdm_url` and `org_magic` where it has none itself."""
+        ...
+
+    def read_profile_body(self, body: ProfileBody) -> ReadProfile:
+        """Read a profile from the service's own keys. Raises `ProfileUnreadable`."""
+        ...
 
     async def make_key_pair(self, name: str) -> KeyPair:
         """Make a key pair for the token `name`; takes a few hundred milliseconds, off the loop."""
@@ -245,9 +254,9 @@ class EnrollmentBackend(Protocol):
 class BackendTexts:
     """The service's own words. Steps are numbered where they are shown.
 
-    `service` and `portal` are plain names, `agreement` is the label of a box to tick; the others are
-    mrkdwn, in which `{name}` stands for the token's name, `{server}` for its MDM server, `{org}`
-    for its organisation, `{apple_id}` for who should sign in.
+    `service`, `portal` and `configurator` (which prepares devices by cable) are plain names, `agreement` is
+    the label of a box to tick; the others are mrkdwn, in which `{name}` stands for the token's name,
+    `{server}` for its MDM server, `{org}` for its organisation, `{apple_id}` for who should sign in.
     """
 
     service: str
@@ -259,6 +268,7 @@ class BackendTexts:
     assign_devices_steps: tuple[str, ...]
     renew_warning: str
     terms_step: str
+    configurator: str
 
 
 class BackendError(EnrollbotError):
@@ -322,6 +332,14 @@ class RequestRefused(BackendError):
     def __init__(self, message: str, *, word: str = "") -> None:
         super().__init__(message)
         self.word = word
+
+
+class ProfileRefused(RequestRefused):
+    """The service refused a profile for one setting of it, by its name in `ProfileSettings`."""
+
+    def __init__(self, message: str, *, word: str, setting: str) -> None:
+        super().__init__(message, word=word)
+        self.setting = setting
 
 
 class TokenFileUnusable(EnrollbotError):

@@ -67,6 +67,7 @@ APPLE_TEXTS = BackendTexts(
         " working; until the new file is uploaded here, new devices are not seen and get no profile."
         " An older backup of this bot will hold the ended token."
     ),
+    configurator="Apple Configurator",
     terms_step=(
         "An Administrator of *{org}* signs in to ABM and accepts the new terms; no other role can."
         " With several organisations, check the name shown in ABM. Apple can take a while to notice."

@@ -18,7 +18,7 @@ from bot.devices.facts import (
     Verdict,
     pack,
 )
-from bot.devices.models import Phase, to_ms
+from bot.devices.models import DeviceChange, DeviceKind, Phase, to_ms
 from bot.devices.views import change_of, first_change, names_of, next_step_of, row_of
 from bot.kit.actor import Actor, Role
 from bot.kit.errors import EnrollbotError
@@ -79,16 +79,17 @@ class Asking:
             return None, None
         device, kind = found
         names = await self._books.visible(actor)
+        profiles = await self._books.profiles.names_of(_uuids(kind, changes))
         token = names.get(kind.token_id)
         if token is None and (
             not actor.rights.is_unlimited or await self._books.token_or_none(kind.token_id) is not None
         ):
             return None, None
-        history = [change_of(change, names_of(names)) for change in changes]
+        history = [change_of(change, names_of(names), profiles) for change in changes]
         history.append(first_change(device, changes, kind, names_of(names)))
         return (
             DeviceView(
-                row=row_of(device, store.kind_of(kind), names_of(names)),
+                row=row_of(device, store.kind_of(kind), names_of(names), profiles),
                 updated_at=device.updated_at,
                 operation_at=device.operation_at,
                 removed_reason=device.removed_reason,
@@ -184,3 +185,11 @@ async def _finished(
         log.warning("no answer about devices", token=token, error=type(found).__name__, exc_info=found)
         return None
     return found
+
+
+def _uuids(kind: DeviceKind, changes: Sequence[DeviceChange]) -> set[str]:
+    """Return every profile's UUID that a device has or had."""
+    found = {kind.profile_uuid} | {
+        each for change in changes for each in change.changes.get("profile_uuid", ())
+    }
+    return {str(each) for each in found if each}

@@ -122,7 +122,7 @@ def _line(row: DeviceRow, now: datetime) -> str:
 def _profile(row: DeviceRow) -> str:
     if row.profile_uuid is None or row.profile_status in ("empty", "removed"):
         return "no profile"
-    return f"{escape(row.profile_status)} {short_profile(row.profile_uuid)}"
+    return f"{escape(row.profile_status)} {short_profile(row.profile_name or row.profile_uuid)}"
 
 
 def exported(count: int, query: str) -> Message:

@@ -11,6 +11,7 @@ from bot.kit.clock import Clock
 from bot.kit.db import Database
 from bot.kit.leases import Leases
 from bot.kit.once import claim_once
+from bot.profiles.service import ProfileService
 from bot.settings import Settings
 from bot.tokens.errors import DeliveredAgain, TokenGone
 from bot.tokens.facts import TokenView
@@ -28,6 +29,7 @@ class Books:
     audit: AuditService
     tokens: TokenService
     settings: Settings
+    profiles: ProfileService
 
     @property
     def texts(self) -> BackendTexts:

@@ -8,7 +8,7 @@ from bot.kit.spreadsheet import BYTE_ORDER_MARK, csv_lines
 
 HEADINGS = (
     *("serial", "token", "state", "model", "description", "family", "os", "platform", "color", "asset_tag"),
-    *("profile_status", "profile_uuid", "profile_assigned_at", "profile_pushed_at"),
+    *("profile_status", "profile_uuid", "profile_name", "profile_assigned_at", "profile_pushed_at"),
     *("assigned_to_server_at", "assigned_to_server_by", "first_seen_at", "removed_at", "migration_deadline"),
     *("wifi_mac", "bluetooth_mac", "ethernet_mac", "imei", "meid", "eid"),
 )
@@ -25,7 +25,7 @@ def _cells(row: DeviceRow) -> list[str]:
     return [
         *(row.serial, row.token_name or "", row.state.value, row.model, facts.description or ""),
         *(row.family or "", row.os or "", row.platform, facts.color or "", facts.asset_tag or ""),
-        *(row.profile_status, row.profile_uuid or ""),
+        *(row.profile_status, row.profile_uuid or "", row.profile_name or ""),
         *(_time(facts.profile_assigned_at), _time(facts.profile_pushed_at)),
         *(_time(facts.assigned_at), facts.assigned_by or ""),
         *(_time(row.first_seen_at), _time(row.removed_at), _time(facts.migration_deadline)),

@@ -78,7 +78,11 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """One device in a list. `token_name` is None where the token was removed."""
+    """One device in a list. `token_name` is None where the token was removed.
+
+    `profile_name` is the name of the profile behind `profile_uuid`, None where it is not known here; an
+    earlier version than the one in force is named with it.
+    """
 
     serial: str
     token_id: str
@@ -93,6 +97,7 @@ class DeviceRow:
     first_seen_at: datetime
     removed_at: datetime | None
     facts: KeptFacts
+    profile_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

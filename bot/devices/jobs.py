@@ -22,6 +22,8 @@ log = get_logger(__name__)
 #: How soon a sync that another room wished for begins, and one that a killed process left goes on.
 LOOK_EVERY = timedelta(seconds=5)
 SCHEDULE_EVERY = timedelta(minutes=1)
+#: How soon a profile that devices carry and nobody here defined is read from the service.
+ADOPT_EVERY = timedelta(minutes=1)
 #: Each sync keeps a page and its rows in memory, and on SQLite they write in turns anyway.
 AT_ONCE = 4
 
@@ -40,6 +42,7 @@ def register(
     service.tell_work(runner.launch, runner.look_now)
     jobs.every("devices.syncs", LOOK_EVERY, runner.look)
     jobs.every("devices.schedule", SCHEDULE_EVERY, runner.schedule)
+    jobs.every("devices.profiles", ADOPT_EVERY, runner.adopt)
 
 
 class SyncRunner:
@@ -80,6 +83,10 @@ class SyncRunner:
     async def schedule(self, _slot: datetime) -> None:
         """Put automatic syncs that are due on the work list."""
         await self._service.schedule_due()
+
+    async def adopt(self, _slot: datetime) -> None:
+        """Take over profiles that were defined elsewhere."""
+        await self._service.adopt_profiles()
 
     def launch(self, sync_id: str) -> None:
         """Run a sync in the background unless it runs here already."""

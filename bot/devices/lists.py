@@ -15,7 +15,7 @@ from bot.devices.facts import DevicePageView, Kind
 from bot.devices.models import DeviceKind, DeviceState
 from bot.devices.query import Key, Query
 from bot.devices.store import Filter
-from bot.devices.views import names_of, row_of
+from bot.devices.views import Profiles, names_of, row_of
 from bot.kit.actor import Actor, Role
 from bot.tokens.facts import TokenView
 
@@ -49,7 +49,8 @@ class Lists:
         more = len(found) > rows
         page = (found[1:] if backwards else found[:rows]) if more else found
         has_previous, has_next = (more, True) if backwards else (after is not None, more)
-        shown_rows = [row_of(device, kinds[device.kind_id], names_of(names)) for device in page]
+        profiles = await self._profiles_of(kinds[device.kind_id] for device in page)
+        shown_rows = [row_of(device, kinds[device.kind_id], names_of(names), profiles) for device in page]
         return DevicePageView(
             query=query.text,
             rows=shown_rows,
@@ -85,11 +86,15 @@ class Lists:
             async with self._books.db.read() as session:
                 kinds, wanted = await self._filter(session, query, actor, names)
                 found = await store.page_of(session, wanted, after=after, before=None, limit=_CSV_BATCH)
-            rows = [row_of(device, kinds[device.kind_id], names_of(names)) for device in found]
+            profiles = await self._profiles_of(kinds[device.kind_id] for device in found)
+            rows = [row_of(device, kinds[device.kind_id], names_of(names), profiles) for device in found]
             yield await asyncio.to_thread(csv_rows, rows, with_header=after is None), len(rows)
             if len(found) < _CSV_BATCH:
                 return
             after = found[-1].serial
+
+    async def _profiles_of(self, kinds: Iterable[Kind]) -> Profiles:
+        return await self._books.profiles.names_of({kind.profile_uuid for kind in kinds if kind.profile_uuid})
 
     async def _read_query(self, text: str, actor: Actor) -> tuple[Query, dict[str, TokenView]]:
         actor.require(Role.VIEWER)
@@ -105,8 +110,14 @@ class Lists:
         self, session: AsyncSession, query: Query, actor: Actor, visible: Mapping[str, TokenView]
     ) -> tuple[dict[int, Kind], Filter]:
         rows = await store.kinds_of(session, None if actor.rights.is_unlimited else list(visible))
+        profiles: Profiles = {}
+        if query.of(Key.PROFILE):
+            profiles = await self._books.profiles.names_of(
+                {row.profile_uuid for row in rows if row.profile_uuid}
+            )
+            await self._refuse_unknown_profile(query, rows, actor)
         _refuse_unknown_values(query, rows, visible)
-        wanted = [row for row in rows if _fits(row, query, visible)]
+        wanted = [row for row in rows if _fits(row, query, visible, profiles)]
         kinds = {row.id: store.kind_of(row) for row in wanted}
         return kinds, Filter(
             kinds=list(kinds),
@@ -116,19 +127,32 @@ class Lists:
             removed=[(c.since, c.is_negated) for c in query.of(Key.REMOVED) if c.since],
         )
 
+    async def _refuse_unknown_profile(self, query: Query, rows: Sequence[DeviceKind], actor: Actor) -> None:
+        """Raise `ValueWrong` for a name that no profile has and no UUID that devices carry begins with."""
+        names = [each.name for each in await self._books.profiles.list_profiles(actor=actor)]
+        known = {name.casefold() for name in names} | {"none"}
+        uuids = [(row.profile_uuid or "").lower() for row in rows]
+        for condition in query.of(Key.PROFILE):
+            value = condition.value
+            is_uuid = any(each.startswith(value.replace("-", "")) for each in uuids if each)
+            if value.casefold() not in known and not is_uuid:
+                raise ValueWrong("profile", value, known=["none", *names[:20]])
 
-def _fits(row: DeviceKind, query: Query, visible: Mapping[str, TokenView]) -> bool:
+
+def _fits(row: DeviceKind, query: Query, visible: Mapping[str, TokenView], profiles: Profiles) -> bool:
     """Whether devices of this kind can fit the query, as far as their kind tells."""
     if not query.of(Key.REMOVED) and row.state != DeviceState.PRESENT.value:
         return False
     token = visible.get(row.token_id)
     kind = store.kind_of(row)
+    known = profiles.get(kind.profile_uuid or "")
     return all(
         rules.kind_fits(
             kind,
             condition,
             token_name=token.name if token else None,
             tags=token.tags if token else frozenset(),
+            profile_name=known.name if known else None,
         )
         for condition in query.conditions
     )

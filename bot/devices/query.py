@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from rapidfuzz import fuzz, process
 
-from bot.backend.port import Platform
+from bot.backend.profile import Platform
 from bot.devices.errors import QueryWrong, UnknownKey, ValueWrong
 
 KEYS = ("token", "profile", "model", "family", "os", "status", "platform", "tag", "removed", "added")

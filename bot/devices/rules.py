@@ -350,7 +350,14 @@ def has_profile(status: str, profile_uuid: str | None) -> bool:
     return profile_uuid is not None and status not in ("empty", "removed")
 
 
-def kind_fits(kind: Kind, condition: Condition, *, token_name: str | None, tags: frozenset[str]) -> bool:
+def kind_fits(
+    kind: Kind,
+    condition: Condition,
+    *,
+    token_name: str | None,
+    tags: frozenset[str],
+    profile_name: str | None = None,
+) -> bool:
     """Say whether devices of a kind can fit a condition; serials and dates are left to the rows."""
     if condition.test in (Key.SERIAL, Key.ADDED):
         return True
@@ -359,7 +366,7 @@ def kind_fits(kind: Kind, condition: Condition, *, token_name: str | None, tags:
     value = condition.value
     holds = {
         Key.TOKEN: (token_name or "").lower() == value,
-        Key.PROFILE: _profile_fits(kind, value),
+        Key.PROFILE: _profile_fits(kind, value, profile_name),
         Key.MODEL: value in kind.model.lower(),
         Key.FAMILY: (kind.family or "").lower() == value,
         Key.OS: system(kind.os) == value,
@@ -371,11 +378,13 @@ def kind_fits(kind: Kind, condition: Condition, *, token_name: str | None, tags:
     return holds is not condition.is_negated
 
 
-def _profile_fits(kind: Kind, value: str) -> bool:
+def _profile_fits(kind: Kind, value: str, name: str | None) -> bool:
+    """Say whether devices of a kind carry the profile of this name, or one whose UUID begins so."""
     has = has_profile(kind.profile_status, kind.profile_uuid)
     if value == "none":
         return not has
-    return has and (kind.profile_uuid or "").lower().startswith(value.replace("-", ""))
+    is_named = name is not None and name.casefold() == value.casefold()
+    return has and (is_named or (kind.profile_uuid or "").lower().startswith(value.replace("-", "")))
 
 
 def _removal_fits(kind: Kind, value: str) -> bool:

@@ -1,12 +1,13 @@
 """Everything that can be done with devices. Each method checks the right of whoever asks."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from bot.audit.service import AuditService
-from bot.backend.port import BackendTexts
-from bot.devices import store
+from bot.backend.port import BackendError, BackendTexts
+from bot.devices import rules, store
 from bot.devices.asking import Asking
-from bot.devices.books import Books
+from bot.devices.books import SYSTEM, Books
 from bot.devices.facts import DeviceCounts
 from bot.devices.leaving import Leaving
 from bot.devices.lists import Lists
@@ -17,8 +18,12 @@ from bot.devices.views import counts_of
 from bot.kit.clock import Clock
 from bot.kit.db import Database
 from bot.kit.leases import Leases
+from bot.kit.logs import get_logger
+from bot.profiles.service import ProfileService
 from bot.settings import Settings
 from bot.tokens.service import TokenService
+
+log = get_logger(__name__)
 
 
 class DeviceService:
@@ -33,8 +38,9 @@ class DeviceService:
         audit: AuditService,
         tokens: TokenService,
         settings: Settings,
+        profiles: ProfileService,
     ) -> None:
-        self._books = Books(db, clock, leases, audit, tokens, settings)
+        self._books = Books(db, clock, leases, audit, tokens, settings, profiles)
         reports, leaving = Reports(self._books), Leaving(self._books)
         self._syncs = Syncs(self._books, reports, leaving)
         runs, lists, asking = Runs(self._books, reports), Lists(self._books), Asking(self._books)
@@ -85,3 +91,33 @@ class DeviceService:
             token_id: counts_of([kind for kind in kinds if kind.token_id == token_id])
             for token_id in token_ids
         }
+
+    async def carried(self, uuids: Sequence[str]) -> dict[str, int]:
+        """Return how many present devices carry each of these profiles' UUIDs.
+
+        The caller has checked the right to see the profiles.
+        """
+        async with self._books.db.read() as session:
+            kinds = await store.kinds_carrying(session, uuids)
+        found: Counter[str] = Counter()
+        for kind in kinds:
+            if rules.has_profile(kind.profile_status, kind.profile_uuid):
+                found[kind.profile_uuid or ""] += kind.devices
+        return dict(found)
+
+    async def adopt_profiles(self) -> int:
+        """Have profiles that devices carry and nobody here defined read from the service. Returns how many.
+
+        A token whose service does not answer is left for the next time.
+        """
+        async with self._books.db.read() as session:
+            carried = await store.uuids_by_token(session)
+        adopted = 0
+        for token in await self._books.tokens.list_tokens(actor=SYSTEM):
+            if token.id not in carried or not token.state.can_sync:
+                continue
+            try:
+                adopted += len(await self._books.profiles.adopt(token.id, carried[token.id]))
+            except BackendError as error:
+                log.warning("profiles not adopted", token=token.name, reason=str(error))
+        return adopted

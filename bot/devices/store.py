@@ -24,6 +24,7 @@ from bot.devices.models import (
     Device,
     DeviceChange,
     DeviceKind,
+    DeviceState,
     Phase,
     SeenDevices,
     Sync,
@@ -250,6 +251,35 @@ async def kinds_of(session: AsyncSession, token_ids: Sequence[str] | None = None
     if token_ids is not None:
         query = query.where(col(DeviceKind.token_id).in_(list(token_ids)))
     return (await session.scalars(query.order_by(col(DeviceKind.id)))).all()
+
+
+async def kinds_carrying(session: AsyncSession, uuids: Sequence[str]) -> Sequence[DeviceKind]:
+    """Return the kinds of present devices that have one of these profile UUIDs."""
+    if not uuids:
+        return []
+    query = sa.select(DeviceKind).where(
+        col(DeviceKind.profile_uuid).in_(list(uuids)),
+        col(DeviceKind.devices) > 0,
+        col(DeviceKind.state) == DeviceState.PRESENT.value,
+    )
+    return (await session.scalars(query)).all()
+
+
+async def uuids_by_token(session: AsyncSession) -> dict[str, set[str]]:
+    """Return the profile UUIDs that present devices of each token have."""
+    query = (
+        sa.select(col(DeviceKind.token_id), col(DeviceKind.profile_uuid))
+        .where(
+            col(DeviceKind.profile_uuid).is_not(None),
+            col(DeviceKind.devices) > 0,
+            col(DeviceKind.state) == DeviceState.PRESENT.value,
+        )
+        .distinct()
+    )
+    found: dict[str, set[str]] = {}
+    for token_id, profile_uuid in await session.execute(query):
+        found.setdefault(token_id, set()).add(str(profile_uuid))
+    return found
 
 
 def kind_of(row: DeviceKind) -> Kind:

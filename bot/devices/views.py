@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from bot.devices import rules
 from bot.devices.facts import Change, DeviceCounts, DeviceRow, Kind, unpack
 from bot.devices.models import ChangeKind, Device, DeviceChange, DeviceKind, DeviceState
+from bot.profiles.facts import KnownUuid
 from bot.tokens.facts import TokenView
 from bot.tokens.rules import fill
 
@@ -14,7 +15,19 @@ def names_of(visible: Mapping[str, TokenView]) -> dict[str, str]:
     return {token_id: token.name for token_id, token in visible.items()}
 
 
-def row_of(device: Device, kind: Kind, names: Mapping[str, str]) -> DeviceRow:
+Profiles = Mapping[str, KnownUuid]
+"""The profiles behind UUIDs, as far as they are known here."""
+
+
+def profile_name(profile_uuid: str | None, profiles: Profiles) -> str | None:
+    """Return a profile's name, with its version where that is not the one in force."""
+    known = profiles.get(profile_uuid or "")
+    if known is None:
+        return None
+    return known.name if known.is_current else f"{known.name} (version {known.number})"
+
+
+def row_of(device: Device, kind: Kind, names: Mapping[str, str], profiles: Profiles) -> DeviceRow:
     return DeviceRow(
         serial=device.serial,
         token_id=kind.token_id,
@@ -29,6 +42,7 @@ def row_of(device: Device, kind: Kind, names: Mapping[str, str]) -> DeviceRow:
         first_seen_at=device.first_seen_at,
         removed_at=device.removed_at,
         facts=unpack(device.facts),
+        profile_name=profile_name(kind.profile_uuid, profiles),
     )
 
 
@@ -45,11 +59,17 @@ def next_step_of(token: TokenView) -> str:
     return fill(token.next_step.text.replace("*", ""), places)
 
 
-def change_of(row: DeviceChange, names: Mapping[str, str]) -> Change:
+def change_of(row: DeviceChange, names: Mapping[str, str], profiles: Profiles) -> Change:
     changes = {name: (before, after) for name, (before, after) in row.changes.items()}
     if "token" in changes:
         before, after = changes["token"]
         changes["token"] = (names.get(before, "another token"), names.get(after, "another token"))
+    if "profile_uuid" in changes:
+        before, after = changes["profile_uuid"]
+        changes["profile_uuid"] = (
+            profile_name(before, profiles) or before,
+            profile_name(after, profiles) or after,
+        )
     return Change(row.at, ChangeKind(row.kind), names.get(row.token_id), changes)
 
 

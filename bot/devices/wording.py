@@ -1,5 +1,6 @@
 """Numbers, times and changes of devices in words. Pure."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -38,6 +39,7 @@ _STATUSES = {
     "removed": "profile removed",
 }
 Pair = tuple[Any, Any]
+_UUID = re.compile(r"[0-9A-Fa-f-]{16,}")
 
 
 def how_many(number: int, thing: str = "device") -> str:
@@ -58,8 +60,9 @@ def clock_time(moment: datetime) -> str:
     return f"<!date^{int(moment.timestamp())}^{{time}}|{moment:%H:%M} UTC>"
 
 
-def short_profile(profile_uuid: str) -> str:
-    return f"{escape(profile_uuid[:8])}…"
+def short_profile(profile: str) -> str:
+    """Return a profile's name as it is, or the beginning of its UUID where it has none here."""
+    return f"{escape(profile[:8])}…" if _UUID.fullmatch(profile) else escape(profile)
 
 
 def reason(text: str) -> str:

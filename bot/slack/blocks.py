@@ -220,9 +220,18 @@ def home(*blocks: Block) -> View:
 
 
 def input_block(
-    *, label: str, block_id: str, element: Block, hint: str | None = None, optional: bool = False
+    *,
+    label: str,
+    block_id: str,
+    element: Block,
+    hint: str | None = None,
+    optional: bool = False,
+    tells: bool = False,
 ) -> Block:
-    """Return a labelled input of a modal; its value is read back by `block_id`."""
+    """Return a labelled input of a modal; its value is read back by `block_id`.
+
+    With `tells`, a choice is told at once, as a pressed button is, by the element's action_id.
+    """
     block: Block = {
         "type": "input",
         "block_id": block_id,
@@ -230,7 +239,8 @@ def input_block(
         "element": element,
         "optional": optional,
     }
-    return block | ({"hint": plain(hint, 2000)} if hint else {})
+    extras = {"hint": plain(hint, 2000) if hint else None, "dispatch_action": tells or None}
+    return block | {key: extra for key, extra in extras.items() if extra is not None}
 
 
 def text_input(
@@ -265,8 +275,8 @@ def option(text: str, value: str, description: str | None = None) -> Block:
     return choice | ({"description": plain(description, 75)} if description else {})
 
 
-Options = Mapping[str, str] | Iterable[tuple[str, str]]
-"""Choices as value and text: `{"agree": "I agree"}`."""
+Options = Mapping[str, str] | Iterable[tuple[str, str] | tuple[str, str, str]]
+"""Choices as value and text, and a description where there is one: `{"agree": "I agree"}`."""
 
 
 def checkboxes(options: Options, *, action_id: str = "value", initial: Iterable[str] = ()) -> Block:
@@ -285,10 +295,10 @@ def select(
     *,
     action_id: str = "value",
     placeholder: str | None = None,
-    initial: str | None = None,
+    initial: str | Iterable[str] | None = None,
     many: bool = False,
 ) -> Block:
-    """Return a choice of one, or of `many`, from 1 to 100 options; `initial` is a value."""
+    """Return a choice of one, or of `many`, from 1 to 100 options; `initial` is a value, or several."""
     choices = _options(options)
     if not 1 <= len(choices) <= SELECT_OPTIONS:
         raise ValueError(f"a select holds 1 to {SELECT_OPTIONS} options, not {len(choices)}")
@@ -296,12 +306,23 @@ def select(
     element: Block = {"type": kind, "action_id": action_id, "options": choices}
     if placeholder:
         element["placeholder"] = plain(placeholder, 150)
-    chosen = [choice for choice in choices if choice["value"] == initial]
+    wanted = {initial} if isinstance(initial, str) else set(initial or ())
+    chosen = [choice for choice in choices if choice["value"] in wanted]
     if chosen and many:
         element["initial_options"] = chosen
     elif chosen:
         element["initial_option"] = chosen[0]
     return element
+
+
+def radio(options: Options, *, action_id: str = "value", initial: str | None = None) -> Block:
+    """Return a choice of one, all in sight, from 1 to 10 options; `initial` is a value."""
+    choices = _options(options)
+    if not 1 <= len(choices) <= 10:
+        raise ValueError(f"radio buttons hold 1 to 10 options, not {len(choices)}")
+    element: Block = {"type": "radio_buttons", "action_id": action_id, "options": choices}
+    chosen = [choice for choice in choices if choice["value"] == initial]
+    return element | ({"initial_option": chosen[0]} if chosen else {})
 
 
 def fit(blocks: Sequence[Block], limit: int) -> list[Block]:
@@ -344,7 +365,7 @@ def _at_most(texts: Sequence[str], limit: int) -> list[str]:
 
 def _options(options: Options) -> list[Block]:
     pairs = options.items() if isinstance(options, Mapping) else options
-    return [option(text, value) for value, text in pairs]
+    return [option(text, value, *description) for value, text, *description in pairs]
 
 
 def _with_id(block: Block, block_id: str | None) -> Block:

@@ -71,6 +71,10 @@ class ModalState:
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
         self._values = values or {}
 
+    def has(self, block_id: str) -> bool:
+        """Say whether the modal had this input."""
+        return isinstance(self._values.get(block_id), dict)
+
     def text(self, block_id: str) -> str:
         """Return what was typed (or the date or user picked), without spaces around it; empty if nothing."""
         element = self._element(block_id)

@@ -1,17 +1,15 @@
 """The commands, buttons and modals of tokens: parse, call the service, render."""
 
-import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
 
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
-from bot.slack.blocks import Message, View, escape
+from bot.slack.blocks import Message, View
 from bot.slack.call import Call, FieldErrors
 from bot.slack.commands import Flag, Option, Spec, UsageMismatch
 from bot.slack.router import Router
-from bot.slack.telling import Posts, tell_channel
+from bot.slack.telling import Posts, asked, tell_channel
 from bot.tokens import blocks
 from bot.tokens.errors import (
     AgreementMissing,
@@ -31,11 +29,6 @@ from bot.tokens.errors import (
 from bot.tokens.facts import Added, TokenView
 from bot.tokens.rules import Setting, split_tags
 from bot.tokens.service import TokenService
-
-Answered = TypeVar("Answered")
-
-#: After how long a person is told that the service is being asked.
-SAY_AFTER_S = 3.0
 
 _FIELDS: dict[type[EnrollbotError], str] = {
     NameReserved: "name",
@@ -238,7 +231,7 @@ class _Screens:
             opening = self._service.open_renewal(
                 token.id, actor=call.actor, new_key=new_key, delivery=call.delivery
             )
-            opened = await self._asked(call, opening)
+            opened = await asked(call, opening, service=self._texts.service)
             await call.answer(blocks.renewal(opened, texts=self._texts))
             if opened.certificate is not None:
                 certificate = opened.certificate
@@ -246,19 +239,9 @@ class _Screens:
                 await call.send_file(name=certificate.file_name, content=certificate.content, comment=comment)
 
     async def check_again(self, call: Call) -> None:
-        checked = await self._asked(call, self._service.check(call.value, actor=call.actor))
+        question = self._service.check(call.value, actor=call.actor)
+        checked = await asked(call, question, service=self._texts.service)
         await call.answer(blocks.checked(checked, texts=self._texts))
-
-    async def _asked(self, call: Call, question: Coroutine[Any, Any, Answered]) -> Answered:
-        """Wait for what the service says; tell the person when that takes longer than a moment."""
-        asking = asyncio.create_task(question)
-        try:
-            done, _ = await asyncio.wait([asking], timeout=SAY_AFTER_S)
-            if not done:
-                await call.answer(f"Asking {escape(self._texts.service)}…")
-            return await asking
-        finally:
-            asking.cancel()
 
     # Changing
 

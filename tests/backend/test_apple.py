@@ -14,7 +14,8 @@ from bot.apple.dep.client import DepService, Patience
 from bot.apple.dep.wire import Device
 from bot.backend import port
 from bot.backend.apple import AppleBackend, AppleConnection
-from bot.backend.port import DeviceFacts, DeviceResult, EnrollmentBackend, Platform
+from bot.backend.port import DeviceFacts, DeviceResult, EnrollmentBackend
+from bot.backend.profile import Platform
 from bot.backend.texts import StepsFileWrong
 from tests.fakes import p7m
 from tests.fakes.clock import FakeClock

@@ -10,7 +10,7 @@ from bot.devices.models import ChangeKind
 from bot.devices.wording import change_in_words, clock_time, how_many, seconds
 
 NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
-OLD, NEW = "0LD0LD0LD" + "0" * 23, "NEWNEWNEW" + "0" * 23
+OLD, NEW = "01D01D01D" + "0" * 23, "2E02E02E0" + "0" * 23
 
 
 def told(changes: dict[str, tuple[Any, Any]], kind: ChangeKind = ChangeKind.MODIFIED) -> str:
@@ -26,12 +26,12 @@ def told(changes: dict[str, tuple[Any, Any]], kind: ChangeKind = ChangeKind.MODI
                 "profile_status": ("empty", "assigned"),
                 "profile_assigned_at": (None, "2026-05-01T09:00:00Z"),
             },
-            "profile NEWNEWNE… assigned",
+            "profile 2E02E02E… assigned",
         ),
-        ({"profile_uuid": (OLD, NEW)}, "profile NEWNEWNE… assigned in place of 0LD0LD0L…"),
+        ({"profile_uuid": (OLD, NEW)}, "profile 2E02E02E… assigned in place of 01D01D01…"),
         (
             {"profile_uuid": (OLD, None), "profile_status": ("assigned", "empty")},
-            "profile 0LD0LD0L… taken away",
+            "profile 01D01D01… taken away",
         ),
         ({"profile_status": ("assigned", "pushed")}, "profile fetched (status pushed)"),
         ({"profile_status": ("assigned", "removed")}, "profile removed"),

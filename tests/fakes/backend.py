@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import msgspec
 from pydantic import SecretStr
 
+from bot.backend import apple_profile
+from bot.backend.apple_screens import APPLE_SCREENS
 from bot.backend.port import (
     Account,
     AssignmentResult,
@@ -25,7 +27,6 @@ from bot.backend.port import (
     DeviceResult,
     KeyPair,
     NotATokenFile,
-    Platform,
     RequestRefused,
     Session,
     Sessions,
@@ -35,6 +36,7 @@ from bot.backend.port import (
     TokenRejected,
     UnreadableDevice,
 )
+from bot.backend.profile import Platform, ProfileBody, ProfileSettings, ReadProfile, SetupScreen
 
 TEXTS = BackendTexts(
     service="Apple",
@@ -46,6 +48,7 @@ TEXTS = BackendTexts(
     assign_devices_steps=("Assign devices to server *{server}* in ABM.",),
     renew_warning="Generating a new token in ABM ends the current one at once.",
     terms_step="An Administrator of {org} signs in to ABM and accepts the new terms.",
+    configurator="Apple Configurator",
 )
 
 _FILE_MARK = b"FAKE TOKEN FILE\n"
@@ -342,6 +345,16 @@ class FakeBackend:
     @property
     def texts(self) -> BackendTexts:
         return self._texts
+
+    @property
+    def screens(self) -> Sequence[SetupScreen]:
+        return APPLE_SCREENS
+
+    def profile_body(self, settings: ProfileSettings, *, mdm_url: str, org_magic: str) -> ProfileBody:
+        return apple_profile.body_of(settings, mdm_url=mdm_url, org_magic=org_magic)
+
+    def read_profile_body(self, body: ProfileBody) -> ReadProfile:
+        return apple_profile.read_body(body)
 
     def server(self, name: str, **facts: Any) -> FakeServer:
         """Make an MDM server in the portal. `facts` are fields of `FakeServer`."""

@@ -17,11 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.apple.token_file import make_key_pair
 from bot.audit.models import AuditEntry
+from bot.backend.profile import ProfileSettings
 from bot.devices.jobs import LOOK_EVERY
 from bot.kit.actor import Actor
 from bot.kit.db import Table
 from bot.kit.secrets import generate_key
 from bot.main import Bot, assemble, services
+from bot.profiles.facts import ProfileView
 from bot.sandbox.apple.faults import PAGES
 from bot.sandbox.apple.stand_in import AppleStandIn
 from bot.sandbox.serving import serving
@@ -230,6 +232,14 @@ class House:
         )
         await self.settle()
         return imported.token.id
+
+    async def has_profile(self, token_id: str, name: str = "Sales iPad", **settings: Any) -> ProfileView:
+        """Have a profile, defined with the service as an admin does; `settings` add to the usual."""
+        actor, drafts = Actor.cli("setup"), self.bot.services.profiles.drafts
+        usual: dict[str, Any] = {"name": name, "mdm_url": "https://mdm.example.com/enroll"}
+        draft = await drafts.open_new(actor, token_id=token_id, settings=ProfileSettings(**usual | settings))
+        await drafts.begin_sending(draft.id, actor)
+        return (await self.bot.services.profiles.define(draft.id, actor=actor)).profile
 
     def new_token_file(self, name: str = "paris", **how: Any) -> bytes:
         """Generate a token in ABM, which ends the present one; a second later, so that it expires later."""

@@ -9,6 +9,7 @@ from bot.kit.actor import Actor, Rights, Role
 from bot.kit.db import Database
 from bot.kit.leases import Leases
 from bot.kit.secrets import Keyring
+from bot.profiles.service import ProfileService
 from bot.settings import Settings
 from bot.tokens.facts import TokenView
 from bot.tokens.service import TokenService
@@ -31,6 +32,7 @@ class Rooms:
     tokens: TokenService
     devices: DeviceService
     leases: Leases
+    profiles: ProfileService
 
     @classmethod
     def open(
@@ -49,8 +51,19 @@ class Rooms:
             db=db, clock=clock, keyring=keyring, audit=audit, backend=service, settings=used
         )
         leases = Leases(db, clock)
-        devices = DeviceService(db=db, clock=clock, leases=leases, audit=audit, tokens=tokens, settings=used)
-        return cls(db, clock, service, audit, tokens, devices, leases)
+        profiles = ProfileService(
+            db=db, clock=clock, audit=audit, backend=service, tokens=tokens, settings=used
+        )
+        devices = DeviceService(
+            db=db,
+            clock=clock,
+            leases=leases,
+            audit=audit,
+            tokens=tokens,
+            settings=used,
+            profiles=profiles,
+        )
+        return cls(db, clock, service, audit, tokens, devices, leases, profiles)
 
     async def add_token(self, name: str, *, tags: tuple[str, ...] = ()) -> tuple[FakeServer, TokenView]:
         """Add a token and upload its server token; its first sync is wished, not run."""

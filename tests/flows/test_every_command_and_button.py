@@ -24,6 +24,12 @@ EXAMPLES = {
     "token tag": "token tag paris",
     "token remove": "token remove paris",
     "sync": "sync paris",
+    "profile list": "profile list --token paris",
+    "profile show": "profile show paris/Kiosk",
+    "profile create": "profile create --token paris",
+    "profile edit": "profile edit paris/Kiosk",
+    "profile clone": "profile clone paris/Kiosk Lobby",
+    "profile delete": "profile delete paris/Kiosk",
     "device list": "device list",
     "device show": "device show SERIAL",
     "device forget": "device forget SERIAL",
@@ -43,6 +49,7 @@ async def closed(house_file: Path, clock: FakeClock) -> AsyncIterator[House]:
     async with open_house(f"sqlite:///{house_file}", clock, default_role="none") as running:
         token_id = await running.has_token("paris", devices=3)
         await running.bot.services.tokens.tag(token_id, actor=SETUP, tags=["lycee"])
+        await running.has_profile(token_id, "Kiosk")
         yield running
 
 

@@ -3,10 +3,10 @@ import asyncio
 import pytest
 
 from bot.kit.actor import NotAllowed, Role
+from bot.slack import telling
 from bot.slack.blocks import Message
 from bot.slack.call import FieldErrors
 from bot.slack.commands import UsageMismatch
-from bot.tokens import slack
 from bot.tokens.errors import FormWrong, NothingToSet, TokenAwaited, TokenUnknown
 from bot.tokens.facts import TokenState
 from tests.tokens.conftest import ANA, OLE, SCHOOLS_ADMIN, Room
@@ -353,7 +353,7 @@ async def test_who_waits_for_the_service_is_told_that_it_is_asked(
             await outlet.answered.wait()
 
     server.on_call = hold
-    monkeypatch.setattr(slack, "SAY_AFTER_S", 0.01)
+    monkeypatch.setattr(telling, "SAY_AFTER_S", 0.01)
     await desk.type("token renew paris")
     first, second = outlet.answers
     assert first.text == "Asking Apple…"

@@ -30,7 +30,7 @@ from tests.tokens.conftest import ANA, Room, make_room
 from tests.tokens.desk import Desk, Outlet, ticked, typed
 
 BOT = Path(blocks.__file__).parents[1]
-ROOMS = ("access", "tokens", "devices", "home")
+ROOMS = ("access", "tokens", "profiles", "devices", "home")
 WORDS = re.compile(r"ABM|Apple(?! IDs?\b)")
 
 OTHER = BackendTexts(
@@ -43,6 +43,7 @@ OTHER = BackendTexts(
     assign_devices_steps=("Assign devices to server *{server}*.",),
     renew_warning="A new token ends the current one.",
     terms_step="Somebody of {org} accepts the terms.",
+    configurator="Example Configurator",
 )
 PORTAL, SERVICE = OTHER.portal, OTHER.service
 LATER = NOW + timedelta(days=14)

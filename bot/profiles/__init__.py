@@ -1,0 +1,1 @@
+"""Enrollment profiles: what a device receives at activation."""

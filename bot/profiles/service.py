@@ -1,0 +1,465 @@
+"""Everything that can be done with profiles. Each method checks the right of whoever asks."""
+
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy.exc import IntegrityError
+
+from bot.audit.service import AuditService
+from bot.backend.port import BackendError, BackendTexts, EnrollmentBackend
+from bot.backend.profile import (
+    ProfileBody,
+    ProfileSettings,
+    ProfileUnreadable,
+    SetupScreen,
+)
+from bot.kit.actor import Actor, Role
+from bot.kit.clock import Clock
+from bot.kit.db import Database, new_id
+from bot.kit.logs import get_logger
+from bot.kit.nearest import nearest
+from bot.profiles import rules, store
+from bot.profiles.books import Books, is_name_taken, packed, version_view, view
+from bot.profiles.drafts import Drafts
+from bot.profiles.errors import (
+    ChangedMeanwhile,
+    ImportWrong,
+    NameAmbiguous,
+    ProfileGone,
+    ProfileNameTaken,
+    ProfileUnknown,
+    SettingsFaulty,
+    StillCarried,
+    TokenNotReady,
+)
+from bot.profiles.facts import Defined, Fault, KnownUuid, ProfileView, VersionView
+from bot.profiles.models import Profile, ProfileVersion
+from bot.settings import Settings
+from bot.tokens.facts import TokenView
+from bot.tokens.service import TokenService
+
+log = get_logger(__name__)
+
+#: Say, in sentences, what holds a profile: devices that carry one of these UUIDs.
+HoldsOf = Callable[[str, Sequence[str]], Awaitable[Sequence[str]]]
+
+MAX_FILE = 256 * 1024
+#: UUIDs that are read from the service in one go; the rest waits for the next.
+ADOPTED_AT_ONCE = 20
+_READ_NOTED_EVERY = timedelta(minutes=1)
+
+
+class ProfileService:
+    """Defines, shows, clones, deletes and adopts enrollment profiles."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        audit: AuditService,
+        backend: EnrollmentBackend,
+        tokens: TokenService,
+        settings: Settings,
+    ) -> None:
+        self._books = Books(
+            db=db, clock=clock, audit=audit, backend=backend, tokens=tokens, settings=settings
+        )
+        self.drafts = Drafts(self._books)
+        self._holds_of: HoldsOf | None = None
+
+    @property
+    def clock(self) -> Clock:
+        return self._books.clock
+
+    @property
+    def texts(self) -> BackendTexts:
+        return self._books.texts
+
+    @property
+    def screens(self) -> Sequence[SetupScreen]:
+        return self._books.backend.screens
+
+    def tell_holds(self, holds_of: HoldsOf) -> None:
+        """Take the function that says what holds a profile; the rooms above know the devices."""
+        self._holds_of = holds_of
+
+    # Looking
+
+    async def list_profiles(self, *, actor: Actor, token_id: str | None = None) -> list[ProfileView]:
+        """Return the profiles that the actor may see, by name; of one token if given."""
+        actor.require(Role.VIEWER)
+        return await self._books.visible(actor, None if token_id is None else {token_id})
+
+    async def get(self, name: str, *, actor: Actor) -> ProfileView:
+        """Return a profile by its name or `TOKEN/NAME`. Raises `ProfileUnknown`, `NameAmbiguous`."""
+        visible = await self.list_profiles(actor=actor)
+        wanted = rules.name_key(name)
+        found = [each for each in visible if rules.name_key(each.name) == wanted]
+        found = found or [each for each in visible if rules.name_key(each.full_name) == wanted]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise NameAmbiguous(found[0].name, [each.full_name for each in found])
+        by_key = {rules.name_key(each.name): each.name for each in visible}
+        near = nearest(wanted, by_key)
+        raise ProfileUnknown(
+            name.strip()[:125],
+            by_key[near] if near else None,
+            slash=self._books.slash,
+            is_limited=not actor.rights.is_unlimited,
+        )
+
+    async def get_by_id(self, profile_id: str, *, actor: Actor) -> ProfileView:
+        """Return a profile by its id. Raises `ProfileGone` when removed or not to be seen by the actor."""
+        async with self._books.db.read() as session:
+            shown, _ = await self._books.one(session, profile_id, actor, role=Role.VIEWER)
+        return shown
+
+    async def versions(self, profile_id: str, *, actor: Actor) -> list[VersionView]:
+        """Return every version of a profile, the newest first."""
+        async with self._books.db.read() as session:
+            shown, _ = await self._books.one(session, profile_id, actor, role=Role.VIEWER)
+            rows = await store.versions(session, profile_id)
+        return [version_view(shown, row) for row in rows]
+
+    async def version_of(self, profile_uuid: str, *, actor: Actor) -> VersionView:
+        """Return the version that the service knows by this UUID. Raises `ProfileUnknown`."""
+        plain = plain_uuid(profile_uuid)
+        visible = {each.id: each for each in await self.list_profiles(actor=actor)}
+        async with self._books.db.read() as session:
+            rows = await store.by_uuid(session, [plain])
+        for profile, version in rows:
+            if profile.id in visible:
+                return version_view(visible[profile.id], version)
+        raise ProfileUnknown(plain[:40], slash=self._books.slash, is_limited=not actor.rights.is_unlimited)
+
+    async def names_of(self, uuids: Collection[str]) -> dict[str, KnownUuid]:
+        """Return the profiles behind UUIDs, as far as they are known, also of deleted ones.
+
+        The caller has checked the right to see the devices that carry them.
+        """
+        async with self._books.db.read() as session:
+            rows = await store.by_uuid(session, uuids) if uuids else []
+        return {
+            version.profile_uuid: KnownUuid(
+                profile.name, version.number, version.number == profile.version, profile.id
+            )
+            for profile, version in rows
+        }
+
+    async def uuids_named(self, name: str, *, actor: Actor) -> list[str]:
+        """Return the UUIDs of all versions of the profiles whose name is or begins with `name`."""
+        wanted = rules.name_key(name)
+        visible = await self.list_profiles(actor=actor)
+        exact = [
+            each for each in visible if wanted in (rules.name_key(each.name), rules.name_key(each.full_name))
+        ]
+        found = exact or [each for each in visible if rules.name_key(each.name).startswith(wanted)]
+        async with self._books.db.read() as session:
+            return [row.profile_uuid for each in found for row in await store.versions(session, each.id)]
+
+    async def uuids_of(self, profile_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Return the UUIDs of all versions per profile. The caller has checked the right to see them."""
+        async with self._books.db.read() as session:
+            return await store.uuids_of(session, profile_ids)
+
+    async def note_read(self, profile_id: str) -> None:
+        """Note that the MDM server read a profile from this bot, at most once a minute."""
+        async with self._books.db.begin() as session:
+            row = await store.live_one(session, profile_id)
+            now = self._books.clock.now()
+            if row and (row[0].read_at is None or now - row[0].read_at >= _READ_NOTED_EVERY):
+                await store.change_profile(session, profile_id, {"read_at": now})
+
+    # Defining
+
+    async def define(self, draft_id: str, *, actor: Actor) -> Defined:
+        """Have the service define what a draft says, which `drafts.begin_sending` holds.
+
+        Raises `SettingsFaulty`, `ChangedMeanwhile`, and the service's errors: the draft is then open again.
+        """
+        try:
+            return await self._define_draft(draft_id, actor)
+        except ChangedMeanwhile as changed:
+            # What comes next is defined on top of theirs, by who has seen it.
+            await self.drafts.reopen(draft_id, actor, base_version=changed.newer.number)
+            raise
+        except BaseException:
+            await self.drafts.reopen(draft_id, actor)
+            raise
+
+    async def _define_draft(self, draft_id: str, actor: Actor) -> Defined:
+        draft = await self.drafts.get(draft_id, actor)
+        faults = await self.drafts.faults(draft)
+        if faults or draft.token is None:
+            raise SettingsFaulty(faults)
+        return await self._define(
+            rules.effective(draft.settings),
+            draft.token,
+            actor=actor,
+            profile=draft.profile,
+            base_version=draft.base_version,
+            draft_id=draft_id,
+        )
+
+    async def _define(
+        self,
+        settings: ProfileSettings,
+        token: TokenView,
+        *,
+        actor: Actor,
+        profile: ProfileView | None,
+        base_version: int | None = None,
+        draft_id: str | None = None,
+    ) -> Defined:
+        actor.require(Role.ADMIN, tags=token.tags)
+        if not token.has_token:
+            raise TokenNotReady(token.name)
+        async with self._books.db.read() as session:
+            await self._books.require_room(session, token, settings.name, but=profile.id if profile else None)
+        before = await self._unchanged(profile, base_version, actor)
+        body = self._books.body(settings, token)
+        profile_uuid = await self._ask_to_define(token, body)
+        try:
+            made = await self._store(
+                settings, token, body, profile_uuid, actor=actor, before=before, draft_id=draft_id
+            )
+        except Exception:
+            # The service makes a new UUID each time and has no way to take one back.
+            log.warning("a profile stays unused with the service", token=token.name, uuid=profile_uuid)
+            raise
+        return Defined(made, before, tuple(rules.warnings(settings, self.screens)))
+
+    async def _unchanged(
+        self, profile: ProfileView | None, base_version: int | None, actor: Actor
+    ) -> VersionView | None:
+        """Return the version that is followed. Raises `ChangedMeanwhile` when it is not the one edited."""
+        if profile is None:
+            return None
+        newest = (await self.versions(profile.id, actor=actor))[0]
+        if base_version is not None and newest.number != base_version:
+            raise ChangedMeanwhile(newest)
+        return newest
+
+    async def _ask_to_define(self, token: TokenView, body: ProfileBody) -> str:
+        began = self._books.clock.now()
+        connection = await self._books.tokens.connection(token.id)
+        try:
+            # No devices go along: who gets the profile is decided elsewhere.
+            defined = await connection.define_profile({**body, "devices": []})
+        except BackendError as error:
+            await self._books.tokens.record_refusal(token.id, error, asked_at=began)
+            raise
+        return plain_uuid(defined.profile_uuid)
+
+    async def _store(
+        self,
+        settings: ProfileSettings,
+        token: TokenView,
+        body: ProfileBody,
+        profile_uuid: str,
+        *,
+        actor: Actor,
+        before: VersionView | None,
+        draft_id: str | None,
+        is_adopted: bool = False,
+    ) -> ProfileView:
+        now = self._books.clock.now()
+        profile_id = before.profile.id if before else new_id()
+        version = ProfileVersion(
+            profile_id=profile_id,
+            number=before.number + 1 if before else 1,
+            profile_uuid=profile_uuid,
+            settings=packed(settings),
+            body=dict(body),
+            defined_by=actor.id,
+            defined_at=now,
+        )
+        name, key = settings.name.strip(), rules.name_key(settings.name)
+        try:
+            async with self._books.db.begin() as session:
+                if before is None:
+                    profile = Profile(
+                        id=profile_id,
+                        token_id=token.id,
+                        name=name,
+                        name_key=key,
+                        version=1,
+                        is_adopted=is_adopted,
+                        created_by=actor.id,
+                        created_at=now,
+                    )
+                    if not is_adopted:
+                        await self._books.require_room(session, token, name, but=None)
+                    session.add(profile)
+                    await session.flush()
+                    session.add(version)
+                    await session.flush()
+                elif not await store.add_version(
+                    session, version, name=name, name_key=key, seen_version=before.number
+                ):
+                    raise ChangedMeanwhile(await self._newest(profile_id, actor))
+                if draft_id is not None:
+                    await self.drafts.spend(session, draft_id)
+                row = await store.live_one(session, profile_id, locks=True)
+                if row is None:
+                    raise ProfileGone
+                detail = {
+                    "version": version.number,
+                    "uuid": profile_uuid,
+                    "changed": rules.differing(before.settings, settings) if before else None,
+                }
+                action = "profile.adopted" if is_adopted else "profile.defined"
+                await self._books.record(session, actor, action, row[0], token, detail)
+                return view(*row, token)
+        except IntegrityError as error:
+            if is_name_taken(error):
+                raise ProfileNameTaken(name, token.name) from None
+            raise
+
+    async def _newest(self, profile_id: str, actor: Actor) -> VersionView:
+        return (await self.versions(profile_id, actor=actor))[0]
+
+    async def clone(self, profile_id: str, new_name: str, *, actor: Actor, delivery: str | None) -> Defined:
+        """Define a profile of the same token with the same settings under another name."""
+        async with self._books.db.begin() as session:
+            await self._books.claim(session, delivery)
+            shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN)
+        why = rules.why_not_a_name(new_name)
+        if why:
+            raise SettingsFaulty([Fault("name", why)])
+        token = await self._books.tokens.get_by_id(shown.token_id, actor=actor)
+        settings = msgspec.structs.replace(shown.settings, name=new_name.strip())
+        faults = rules.faults(
+            settings,
+            token_mdm_url=token.mdm_url,
+            now=self._books.clock.now(),
+            configurator=self.texts.configurator,
+        )
+        if faults:
+            raise SettingsFaulty(faults)
+        return await self._define(rules.effective(settings), token, actor=actor, profile=None)
+
+    def import_settings(self, content: bytes) -> tuple[ProfileSettings, list[str]]:
+        """Read a profile in the service's keys; return its settings and what is to be remarked.
+
+        Raises `ImportWrong`.
+        """
+        service = self.texts.service
+        try:
+            body: Any = json.loads(content.decode("utf-8-sig"))
+        except UnicodeDecodeError:
+            raise ImportWrong("it is not UTF-8 text", service=service) from None
+        except (ValueError, RecursionError):
+            raise ImportWrong("it is not JSON", service=service) from None
+        if not isinstance(body, dict):
+            raise ImportWrong("it is not one JSON object", service=service)
+        try:
+            read = self._books.backend.read_profile_body(body)
+        except ProfileUnreadable as error:
+            raise ImportWrong(str(error), service=service) from None
+        remarks = []
+        if read.left_out:
+            shown = ", ".join(read.left_out[:10]) + (" and others" if len(read.left_out) > 10 else "")
+            remarks.append(f"Left out, since they have no place here: {shown[:500]}.")
+        remarks.append("Choose the platform: the file does not say it.")
+        return _without_nul(read.settings), remarks
+
+    # Deleting
+
+    async def delete(self, profile_id: str, *, actor: Actor, delivery: str | None) -> ProfileView:
+        """Mark a profile removed. Raises `StillCarried` with what holds it."""
+        async with self._books.db.read() as session:
+            shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN)
+        await self.require_free(shown)
+        token = await self._books.tokens.get_by_id(shown.token_id, actor=actor)
+        async with self._books.db.begin() as session:
+            await self._books.claim(session, delivery)
+            shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN, locks=True)
+            values = {"removed_at": self._books.clock.now(), "removed_by": actor.id}
+            await store.change_profile(session, profile_id, values)
+            row = await session.get_one(Profile, profile_id)
+            await self._books.record(
+                session, actor, "profile.deleted", row, token, {"uuid": shown.profile_uuid}
+            )
+        return shown
+
+    async def require_free(self, shown: ProfileView) -> None:
+        """Raise `StillCarried` when devices carry any version of a profile."""
+        async with self._books.db.read() as session:
+            uuids = [row.profile_uuid for row in await store.versions(session, shown.id)]
+        holds = await self._holds_of(shown.token_id, uuids) if self._holds_of else ()
+        if holds:
+            raise StillCarried(shown.name, holds)
+
+    # Adopting
+
+    async def adopt(self, token_id: str, uuids: Collection[str]) -> list[ProfileView]:
+        """Take over profiles that devices of a token carry and nobody here defined, read from the service.
+
+        One that the service does not tell is noted and not asked for again. Raises the service's errors.
+        """
+        actor = Actor.job("profiles.adopt")
+        plain = sorted({plain_uuid(each) for each in uuids})
+        async with self._books.db.read() as session:
+            known = {version.profile_uuid for _, version in await store.by_uuid(session, plain)}
+            known |= await store.unknown_uuids(session, token_id)
+        wanted = [each for each in plain if each not in known][:ADOPTED_AT_ONCE]
+        if not wanted:
+            return []
+        token = await self._books.tokens.get_by_id(token_id, actor=actor)
+        connection = await self._books.tokens.connection(token_id)
+        adopted = []
+        for each in wanted:
+            body = await connection.read_profile(each)
+            made = None if body is None else await self._adopt_one(token, each, body, actor)
+            if made is None:
+                async with self._books.db.begin() as session:
+                    await store.note_unknown(session, token_id, each, self._books.clock.now())
+            else:
+                adopted.append(made)
+        return adopted
+
+    async def _adopt_one(
+        self, token: TokenView, profile_uuid: str, body: ProfileBody, actor: Actor
+    ) -> ProfileView | None:
+        try:
+            settings = _without_nul(self._books.backend.read_profile_body(body).settings)
+        except ProfileUnreadable as error:
+            log.warning("a profile of the service cannot be read", uuid=profile_uuid, why=str(error))
+            return None
+        kept = _plain_json({key: value for key, value in body.items() if key != "profile_uuid"})
+        name = _usable_name(settings.name) or f"Profile {profile_uuid[:8]}"
+        for attempt in (name, f"{name[:100]} ({profile_uuid[:8]})", f"Profile {profile_uuid}"):
+            named = msgspec.structs.replace(settings, name=attempt)
+            try:
+                return await self._store(
+                    named, token, kept, profile_uuid, actor=actor, before=None, draft_id=None, is_adopted=True
+                )
+            except ProfileNameTaken:
+                continue
+        return None
+
+
+def plain_uuid(text: str) -> str:
+    """Return a UUID as the service writes it: upper case, no dashes."""
+    return text.replace("-", "").strip().upper()
+
+
+def _usable_name(name: str) -> str:
+    plain = "".join(char if char.isprintable() and char != "/" else " " for char in name).strip()
+    return plain[: rules.MAX_NAME].strip()
+
+
+def _without_nul(settings: ProfileSettings) -> ProfileSettings:
+    """PostgreSQL keeps no NUL."""
+    return msgspec.convert(_plain_json(packed(settings)), ProfileSettings, strict=False)
+
+
+def _plain_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    cleaned: dict[str, Any] = json.loads(json.dumps(value).replace("\\u0000", ""))
+    return cleaned

@@ -1,0 +1,569 @@
+"""The commands, buttons and modals of profiles: parse, call the service, render."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bot.backend.port import BackendError, ProfileRefused
+from bot.backend.profile import Authentication, Pairing, ProfilePlatform
+from bot.kit.actor import Role
+from bot.kit.errors import EnrollbotError
+from bot.profiles import blocks, rules, wording
+from bot.profiles.blocks import Place
+from bot.profiles.errors import (
+    BeingDefined,
+    ChangedMeanwhile,
+    DeliveredAgain,
+    DraftGone,
+    ImportWrong,
+    ProfileNameTaken,
+    SettingsFaulty,
+    StillCarried,
+    TokenNeeded,
+    TokenNotReady,
+)
+from bot.profiles.facts import DraftView, Fault, ProfileView, Step
+from bot.profiles.models import DraftState
+from bot.profiles.service import MAX_FILE, ProfileService
+from bot.slack.blocks import Message, View
+from bot.slack.call import Call, FieldErrors, ModalState
+from bot.slack.commands import Flag, Option, Spec, UsageMismatch
+from bot.slack.router import Router
+from bot.slack.telling import Posts, asked, tell_channel
+from bot.tokens.service import TokenService
+
+#: Count the devices that carry each of these UUIDs.
+CarriedOf = Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
+
+
+def register(
+    router: Router,
+    service: ProfileService,
+    tokens: TokenService,
+    *,
+    poster: Posts,
+    channel: str | None,
+    carried_of: CarriedOf,
+) -> None:
+    """Register every screen of this room. `channel` is told where a token has no channel of its own."""
+    screens = _Screens(service, tokens, poster, channel=channel, carried_of=carried_of, slash=router.slash)
+    _register_commands(router, screens)
+    admin, viewer = Role.ADMIN, Role.VIEWER
+    router.action(blocks.CREATE, role=admin, handler=screens.press_create)
+    router.action(blocks.EDIT, role=admin, handler=screens.press_edit)
+    router.action(blocks.SHOW, role=viewer, handler=screens.press_show)
+    router.action(blocks.JSON, role=viewer, handler=screens.press_json)
+    router.action(blocks.DELETE, role=admin, handler=screens.press_delete)
+    router.action(blocks.NEXT_PAGE, role=viewer, handler=screens.turn)
+    router.action(blocks.PREVIOUS_PAGE, role=viewer, handler=screens.turn)
+    router.action(blocks.EXPORT, role=viewer, handler=screens.export)
+    wizard = screens.wizard
+    router.action(blocks.BACK, role=admin, handler=wizard.back)
+    router.action(blocks.CHOOSE, role=admin, handler=wizard.choose)
+    router.action(blocks.HIDE_ALL, role=admin, handler=wizard.hide_all)
+    router.action(blocks.SHOW_ALL, role=admin, handler=wizard.show_all)
+    router.action(blocks.KIOSK, role=admin, handler=wizard.hide_for_kiosk)
+    router.action(blocks.REMOVE_CERTIFICATE, role=admin, handler=wizard.remove_certificate)
+    router.action(blocks.TRY_AGAIN, role=admin, handler=wizard.try_again)
+    router.action(blocks.START_OVER, role=admin, handler=wizard.start_over)
+    router.submission(blocks.WIZARD, role=admin, check=wizard.check, then=wizard.then)
+    router.submission(blocks.IMPORT, role=admin, check=wizard.check_import, then=wizard.import_file)
+
+
+_NAME = Spec(positionals=("NAME",))
+
+
+def _register_commands(router: Router, screens: "_Screens") -> None:
+    router.command(
+        "profile list",
+        role=Role.VIEWER,
+        usage="profile list [--token NAME]",
+        summary="Enrollment profiles, with the devices that carry them.",
+        spec=Spec(options=(Option("--token", "NAME"),)),
+        handler=screens.list_profiles,
+    )
+    router.command(
+        "profile show",
+        role=Role.VIEWER,
+        usage="profile show NAME [--json]",
+        summary="Every setting of a profile and its versions; as JSON by direct message.",
+        spec=Spec(positionals=("NAME",), options=(Flag("--json"),)),
+        handler=screens.show,
+    )
+    router.command(
+        "profile create",
+        role=Role.ADMIN,
+        usage="profile create [--token NAME] [--from]",
+        summary="Define a profile step by step; --from reads it from a JSON file.",
+        spec=Spec(options=(Option("--token", "NAME"), Flag("--from"))),
+        handler=screens.create,
+    )
+    router.command(
+        "profile edit",
+        role=Role.ADMIN,
+        usage="profile edit NAME",
+        summary="Define a new version of a profile.",
+        spec=_NAME,
+        handler=screens.edit,
+    )
+    router.command(
+        "profile clone",
+        role=Role.ADMIN,
+        usage="profile clone NAME NEW",
+        summary="Define a profile with the settings of another.",
+        spec=Spec(positionals=("NAME", "NEW")),
+        handler=screens.clone,
+    )
+    router.command(
+        "profile delete",
+        role=Role.ADMIN,
+        usage="profile delete NAME",
+        summary="Delete a profile that no device carries.",
+        spec=_NAME,
+        handler=screens.delete,
+    )
+
+
+class _Screens:
+    """The handlers outside the wizard, with what they need."""
+
+    def __init__(
+        self,
+        service: ProfileService,
+        tokens: TokenService,
+        poster: Posts,
+        *,
+        channel: str | None,
+        carried_of: CarriedOf,
+        slash: str,
+    ) -> None:
+        self._service = service
+        self._tokens = tokens
+        self._poster = poster
+        self._channel = channel
+        self._carried_of = carried_of
+        self._slash = slash
+        self._texts = service.texts
+        self.wizard = _Wizard(self, service, slash)
+
+    # Looking
+
+    async def list_profiles(self, call: Call) -> None:
+        name = call.args.option("--token")
+        token_id = (await self._tokens.get(name, actor=call.actor)).id if name else ""
+        await call.answer(await self._page(call, token_id, 0))
+
+    async def turn(self, call: Call) -> None:
+        token_id, _, first = call.value.partition(":")
+        page = await self._page(call, token_id, int(first) if first.isdecimal() else 0)
+        await call.answer(page, replace=True)
+
+    async def _page(self, call: Call, token_id: str, first: int) -> Message:
+        profiles = await self._service.list_profiles(actor=call.actor, token_id=token_id or None)
+        return blocks.profile_list(
+            profiles,
+            carried=await self._carried(call, profiles),
+            role=call.actor.rights.highest,
+            slash=self._slash,
+            now=self._service.clock.now(),
+            token_id=token_id,
+            first=first,
+        )
+
+    async def export(self, call: Call) -> None:
+        profiles = await self._service.list_profiles(actor=call.actor, token_id=call.value or None)
+        content = blocks.profile_csv(profiles, carried=await self._carried(call, profiles))
+        await call.send_file(name="profiles.csv", content=content, comment=f"{len(profiles)} profiles")
+        await call.answer("The file `profiles.csv` is in your direct messages.")
+
+    async def _carried(self, call: Call, profiles: Sequence[ProfileView]) -> dict[str, int]:
+        """Count the devices of each profile, whatever version they carry."""
+        uuids = await self._service.uuids_of([each.id for each in profiles])
+        carried = await self._carried_of([each for found in uuids.values() for each in found])
+        return {
+            profile_id: sum(carried.get(each, 0) for each in found) for profile_id, found in uuids.items()
+        }
+
+    async def show(self, call: Call) -> None:
+        profile = await self._service.get(call.args.required("NAME"), actor=call.actor)
+        if call.args.flag("--json"):
+            await self._send_json(call, profile)
+        else:
+            await call.answer(await self._card(call, profile))
+
+    async def press_show(self, call: Call) -> None:
+        profile = await self._service.get_by_id(call.value, actor=call.actor)
+        await call.answer(await self._card(call, profile))
+
+    async def press_json(self, call: Call) -> None:
+        await self._send_json(call, await self._service.get_by_id(call.value, actor=call.actor))
+
+    async def _send_json(self, call: Call, profile: ProfileView) -> None:
+        name, content = blocks.json_file(profile)
+        comment = f"Version {profile.version} of a profile of token {profile.token_name}"
+        await call.send_file(name=name, content=content, comment=comment)
+        await call.answer(f"The file `{name}` is in your direct messages.")
+
+    async def _card(self, call: Call, profile: ProfileView) -> Message:
+        versions = await self._service.versions(profile.id, actor=call.actor)
+        return blocks.card(
+            profile,
+            versions,
+            carried=await self._carried_of([each.profile_uuid for each in versions]),
+            texts=self._texts,
+            screens=self._service.screens,
+            role=call.actor.rights.role_for(profile.tags),
+            slash=self._slash,
+            now=self._service.clock.now(),
+        )
+
+    # Changing
+
+    async def create(self, call: Call) -> None:
+        name = call.args.option("--token")
+        token_id = (await self._tokens.get(name, actor=call.actor)).id if name else None
+        usable = await self._service.drafts.tokens_for(call.actor)
+        if token_id and token_id not in {token.id for token in usable}:
+            token = await self._tokens.get_by_id(token_id, actor=call.actor)
+            call.actor.require(Role.ADMIN, tags=token.tags)
+            raise TokenNotReady(token.name)
+        if call.args.flag("--from"):
+            if not usable:
+                raise TokenNeeded(self._slash)
+            await call.open_modal(blocks.import_modal(usable, texts=self._texts, token_id=token_id))
+            return
+        draft = await self._service.drafts.open_new(call.actor, token_id=token_id)
+        await call.open_modal(await self.wizard.view(draft, call))
+
+    async def press_create(self, call: Call) -> None:
+        draft = await self._service.drafts.open_new(call.actor)
+        await _show(call, await self.wizard.view(draft, call))
+
+    async def edit(self, call: Call) -> None:
+        profile = await self._service.get(call.args.required("NAME"), actor=call.actor)
+        draft = await self._service.drafts.open_edit(profile.id, call.actor)
+        await call.open_modal(await self.wizard.view(draft, call))
+
+    async def press_edit(self, call: Call) -> None:
+        draft = await self._service.drafts.open_edit(call.value, call.actor)
+        await _show(call, await self.wizard.view(draft, call))
+
+    async def clone(self, call: Call) -> None:
+        new_name = call.args.one("NEW")
+        profile = await self._service.get(call.args.required("NAME"), actor=call.actor)
+        if new_name is None:
+            raise UsageMismatch("NEW is missing: the name of the clone.", call.args.usage)
+        with _once():
+            question = self._service.clone(profile.id, new_name, actor=call.actor, delivery=call.delivery)
+            defined = await asked(call, question, service=self._texts.service)
+            await call.answer(blocks.done(defined, texts=self._texts, slash=self._slash))
+            message = blocks.told(defined, by=call.user_id, texts=self._texts, screens=self._service.screens)
+            await self.tell(call, defined.profile, message)
+
+    async def delete(self, call: Call) -> None:
+        profile = await self._service.get(call.args.required("NAME"), actor=call.actor)
+        call.actor.require(Role.ADMIN, tags=profile.tags)
+        try:
+            await self._service.require_free(profile)
+        except StillCarried as error:
+            await call.answer(blocks.carried_view(error, profile=profile, slash=self._slash))
+            return
+        await call.answer(blocks.delete_question(profile))
+
+    async def press_delete(self, call: Call) -> None:
+        profile = await self._service.get_by_id(call.value, actor=call.actor)
+        with _once():
+            try:
+                await self._service.delete(profile.id, actor=call.actor, delivery=call.delivery)
+            except StillCarried as error:
+                await call.answer(blocks.carried_view(error, profile=profile, slash=self._slash))
+                return
+            message = blocks.deleted(profile, by=call.user_id, texts=self._texts)
+            await call.answer(message)
+            await self.tell(call, profile, message)
+
+    async def tell(self, call: Call, profile: ProfileView, message: Message) -> None:
+        token = await self._tokens.get_by_id(profile.token_id, actor=call.actor)
+        await tell_channel(self._poster, token.channel or self._channel, message, call=call)
+
+
+class _Wizard:
+    """One modal that moves through the steps; what was typed is kept in the draft at every move."""
+
+    def __init__(self, screens: _Screens, service: ProfileService, slash: str) -> None:
+        self._screens = screens
+        self._service = service
+        self._drafts = service.drafts
+        self._slash = slash
+        self._texts = service.texts
+
+    async def view(
+        self,
+        draft: DraftView,
+        call: Call,
+        *,
+        notices: Sequence[str] = (),
+        faults: Sequence[Fault] = (),
+    ) -> View:
+        """Return the draft as it is to be shown: its step, or that the service is being asked."""
+        if draft.state is DraftState.SENDING:
+            return blocks.checking(draft, texts=self._texts)
+        base = None
+        if draft.profile is not None and draft.step is Step.REVIEW:
+            versions = await self._service.versions(draft.profile.id, actor=call.actor)
+            base = next((each for each in versions if each.number == draft.base_version), None)
+        return blocks.wizard(
+            draft,
+            texts=self._texts,
+            screens=self._service.screens,
+            tokens=await self._drafts.tokens_for(call.actor) if draft.step is Step.BASICS else (),
+            now=self._service.clock.now(),
+            notices=notices,
+            faults=faults,
+            base=base,
+        )
+
+    # Sending a step
+
+    async def check(self, call: Call) -> View | None:
+        place = self._place(call)
+        draft = await self._saved(call, place, step=place.step)
+        if _files(call.state, place):
+            return blocks.reading(draft)
+        faults = await self._drafts.faults(draft, None if place.step is Step.REVIEW else place.step)
+        if place.step is not Step.REVIEW:
+            if faults:
+                raise FieldErrors({place.block(each.setting): each.text for each in faults})
+            moved = await self._drafts.save(draft.id, call.actor, {}, step=place.step.after)
+            return await self.view(moved, call)
+        if faults:
+            return await self._at_faults(call, draft, faults)
+        return blocks.checking(await self._drafts.begin_sending(draft.id, call.actor), texts=self._texts)
+
+    async def then(self, call: Call) -> None:
+        place = self._place(call)
+        draft = await self._drafts.get(place.draft_id, call.actor)
+        if _files(call.state, place):
+            await call.update_modal(await self._with_certificates(call, draft, place))
+        elif draft.state is DraftState.SENDING:
+            await call.update_modal(await self._defined(call, draft))
+
+    async def _defined(self, call: Call, draft: DraftView) -> View:
+        try:
+            defined = await self._service.define(draft.id, actor=call.actor)
+        except SettingsFaulty as error:
+            return await self._at_faults(call, draft, error.faults)
+        except ProfileNameTaken as error:
+            return await self._at_faults(call, draft, [Fault("name", str(error))])
+        except ProfileRefused as error:
+            return await self._at_faults(call, draft, [Fault(error.setting, str(error))])
+        except ChangedMeanwhile as error:
+            notice = blocks.conflict(error)
+            return await self.view(await self._drafts.get(draft.id, call.actor), call, notices=[notice])
+        except BackendError as error:
+            notice = f"Not defined. {error} Nothing is lost: press the button below to try again."
+            return await self.view(await self._drafts.get(draft.id, call.actor), call, notices=[notice])
+        message = blocks.told(defined, by=call.user_id, texts=self._texts, screens=self._service.screens)
+        await self._screens.tell(call, defined.profile, message)
+        return blocks.done_view(defined, texts=self._texts, slash=self._slash)
+
+    async def _at_faults(self, call: Call, draft: DraftView, faults: Sequence[Fault]) -> View:
+        """Go to the step of the first fault, with the faults of that step beside their settings."""
+        step = rules.STEP_OF[faults[0].setting]
+        moved = await self._drafts.save(draft.id, call.actor, {}, step=step)
+        here = [each for each in faults if rules.STEP_OF[each.setting] is step]
+        return await self.view(moved, call, faults=here)
+
+    async def _with_certificates(self, call: Call, draft: DraftView, place: Place) -> View:
+        """Read the certificates handed over into the draft, and go on where nothing is wrong."""
+        faults: list[Fault] = []
+        for setting in ("host_certificates", "anchor_certificates"):
+            kept = list(getattr(draft.settings, setting))
+            for file in call.state.files(place.block(setting)):
+                try:
+                    fetched = await call.fetch_file(file)
+                    found = rules.read_certificates(fetched.content, now=self._service.clock.now())
+                except EnrollbotError as error:
+                    faults.append(Fault(setting, f"{file.get('name') or 'A file'}: {error}"))
+                    continue
+                kept += [each for each in found if each not in kept]
+            if kept != list(getattr(draft.settings, setting)):
+                draft = await self._drafts.save(draft.id, call.actor, {setting: tuple(kept)})
+        faults += await self._drafts.faults(draft, place.step)
+        step = place.step if faults else place.step.after
+        moved = await self._drafts.save(draft.id, call.actor, {}, step=step)
+        return await self.view(moved, call, faults=faults)
+
+    # Buttons
+
+    async def back(self, call: Call) -> None:
+        place = self._place(call)
+        draft = await self._saved(call, place, step=place.step.before)
+        await call.update_modal(await self.view(draft, call))
+
+    async def choose(self, call: Call) -> None:
+        """Draw the step anew: what was chosen decides which settings it has."""
+        place = self._place(call)
+        draft = await self._saved(call, place, step=place.step)
+        await call.update_modal(await self.view(draft, call))
+
+    async def hide_all(self, call: Call) -> None:
+        draft = await self._saved(call, self._place(call))
+        await self._hide(call, draft, rules.hides_all(draft.settings, self._service.screens))
+
+    async def show_all(self, call: Call) -> None:
+        await self._hide(call, await self._saved(call, self._place(call)), ())
+
+    async def hide_for_kiosk(self, call: Call) -> None:
+        draft = await self._saved(call, self._place(call))
+        await self._hide(call, draft, rules.hides_for_kiosk(draft.settings, self._service.screens))
+
+    async def _hide(self, call: Call, draft: DraftView, hidden: Sequence[str]) -> None:
+        kept = [*hidden, *self._unknown_screens(draft)]
+        moved = await self._drafts.save(draft.id, call.actor, {"hidden_screens": tuple(kept)})
+        await call.update_modal(await self.view(moved, call))
+
+    async def remove_certificate(self, call: Call) -> None:
+        setting, _, position = call.value.partition(":")
+        draft = await self._saved(call, self._place(call))
+        if setting in ("host_certificates", "anchor_certificates") and position.isdecimal():
+            kept = list(getattr(draft.settings, setting))
+            if int(position) < len(kept):
+                del kept[int(position)]
+            draft = await self._drafts.save(draft.id, call.actor, {setting: tuple(kept)})
+        await call.update_modal(await self.view(draft, call))
+
+    async def try_again(self, call: Call) -> None:
+        place = self._place(call)
+        try:
+            draft = await self._drafts.try_again(place.draft_id, call.actor)
+        except BeingDefined as error:
+            await call.answer(str(error))
+            return
+        await call.update_modal(await self.view(draft, call))
+
+    async def start_over(self, call: Call) -> None:
+        draft = await self._drafts.start_over(self._place(call).draft_id, call.actor)
+        await call.update_modal(await self.view(draft, call))
+
+    # Importing
+
+    async def check_import(self, call: Call) -> View | None:
+        faults = {}
+        if len(call.state.files("file")) != 1:
+            faults["file"] = "Choose one JSON file."
+        if call.state.has("token") and call.state.selected("token") is None:
+            faults["token"] = "Choose the token that the profile belongs to."
+        if faults:
+            raise FieldErrors(faults)
+        return blocks.reading_import()
+
+    async def import_file(self, call: Call) -> None:
+        token_id = call.state.selected("token") or call.metadata or None
+        try:
+            usable = await self._drafts.tokens_for(call.actor)
+            if token_id is not None and token_id not in {token.id for token in usable}:
+                raise TokenNeeded(self._slash)
+            file = await call.fetch_file(call.state.files("file")[0], MAX_FILE)
+            settings, remarks = self._service.import_settings(file.content)
+            draft = await self._drafts.open_new(
+                call.actor, token_id=token_id, settings=settings, remarks=remarks
+            )
+        except ImportWrong as error:
+            await call.update_modal(blocks.refused_import(error))
+            return
+        await call.update_modal(await self.view(draft, call))
+
+    # Reading what was filled in
+
+    def _place(self, call: Call) -> Place:
+        place = Place.read(call.metadata)
+        if place is None:
+            raise DraftGone(self._slash)
+        return place
+
+    async def _saved(self, call: Call, place: Place, *, step: Step | None = None) -> DraftView:
+        """Keep what stands in the inputs of the step, right or wrong."""
+        draft = await self._drafts.get(place.draft_id, call.actor)
+        values = self._typed(call.state, place, draft)
+        token_id = call.state.selected(place.block("token"))
+        return await self._drafts.save(draft.id, call.actor, values, step=step, token_id=token_id)
+
+    def _typed(self, state: ModalState, place: Place, draft: DraftView) -> dict[str, Any]:
+        """Return the settings whose inputs the modal had; the others stay as they are."""
+        values: dict[str, Any] = {}
+        for setting in _TEXTS:
+            if state.has(block := place.block(setting)):
+                text = state.text(block)
+                values[setting] = text if setting == "name" else _folded(setting, text) or None
+        for setting in ("supervised", "locked", "install_company_portal"):
+            if state.has(block := place.block(setting)):
+                values[setting] = "yes" in state.checked(block)
+        values |= _flags(state, place, draft)
+        for setting, kind in _CHOICES.items():
+            chosen = state.selected(place.block(setting))
+            if chosen in {each.value for each in kind}:
+                values[setting] = kind(chosen)
+        affinity = state.selected(place.block("user_affinity"))
+        if affinity in ("with", "without"):
+            values["user_affinity"] = affinity == "with"
+        values |= self._screens_chosen(state, place, draft)
+        return values
+
+    def _screens_chosen(self, state: ModalState, place: Place, draft: DraftView) -> dict[str, Any]:
+        groups = wording.groups(draft.settings.platform, self._service.screens)
+        blocks_of = {place.block(f"{blocks.HIDDEN}.{key}"): of_group for key, _, of_group in groups}
+        if not any(state.has(block) for block in blocks_of):
+            return {}
+        chosen = {key for block in blocks_of for key in state.checked(block)}
+        offered = {screen.key for of_group in blocks_of.values() for screen in of_group}
+        kept = [screen.key for screen in self._service.screens if screen.key in chosen & offered]
+        return {"hidden_screens": (*kept, *self._unknown_screens(draft))}
+
+    def _unknown_screens(self, draft: DraftView) -> list[str]:
+        """Return hidden screens that are not known here: an import or the service brought them."""
+        known = {screen.key for screen in self._service.screens}
+        return [key for key in draft.settings.hidden_screens if key not in known]
+
+
+_TEXTS = (
+    *("name", "description", "device_name_template", "mdm_url", "department", "department_phone"),
+    *("web_url", "org_magic", "language", "region", "support_email"),
+)
+_CHOICES: Mapping[str, type[ProfilePlatform] | type[Authentication] | type[Pairing]] = {
+    "platform": ProfilePlatform,
+    "authentication": Authentication,
+    "pairing": Pairing,
+}
+
+
+def _flags(state: ModalState, place: Place, draft: DraftView) -> dict[str, bool]:
+    if not state.has(block := place.block(blocks.FLAGS)):
+        return {}
+    ticked = state.checked(block)
+    offered = [flag for flag in wording.FLAG_NOTES if rules.is_offered(flag, draft.settings.platform)]
+    return {flag: flag in ticked for flag in offered}
+
+
+def _folded(setting: str, text: str) -> str:
+    """Return codes in the case that they are written in; everything else as typed."""
+    return {"language": text.lower(), "region": text.upper()}.get(setting, text)
+
+
+def _files(state: ModalState, place: Place) -> bool:
+    return any(state.files(place.block(name)) for name in ("host_certificates", "anchor_certificates"))
+
+
+async def _show(call: Call, view: View) -> None:
+    """Open a modal; in one already open take its place, since Slack stacks no more than three."""
+    if call.is_in_modal:
+        await call.update_modal(view)
+    else:
+        await call.open_modal(view)
+
+
+@contextlib.contextmanager
+def _once() -> Iterator[None]:
+    """Stay silent about a delivery that was taken before: its first one answers."""
+    with contextlib.suppress(DeliveredAgain):
+        yield

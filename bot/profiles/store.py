@@ -1,0 +1,188 @@
+"""The rows of profiles: every statement, none of which commits."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from bot.kit.db import insert_ignoring
+from bot.profiles.models import DraftState, Profile, ProfileDraft, ProfileVersion, UnknownUuid
+
+Row = tuple[Profile, ProfileVersion]
+
+
+async def live(session: AsyncSession, token_ids: Collection[str] | None = None) -> list[Row]:
+    """Return the profiles of tokens (None: of all) that are not removed, each with its version in force."""
+    query = (
+        sa.select(Profile, ProfileVersion)
+        .join(ProfileVersion, _is_current())
+        .where(col(Profile.removed_at).is_(None))
+        .order_by(col(Profile.name_key), col(Profile.id))
+    )
+    if token_ids is not None:
+        query = query.where(col(Profile.token_id).in_(list(token_ids)))
+    return [(profile, version) for profile, version in await session.execute(query)]
+
+
+async def live_one(session: AsyncSession, profile_id: str, *, locks: bool = False) -> Row | None:
+    """Return a profile that is not removed; with `locks` nobody changes it before we commit."""
+    query = sa.select(Profile).where(col(Profile.id) == profile_id, col(Profile.removed_at).is_(None))
+    if locks:
+        query = query.with_for_update().execution_options(populate_existing=True)
+    profile = (await session.scalars(query)).one_or_none()
+    if profile is None:
+        return None
+    version = await session.get(ProfileVersion, (profile.id, profile.version))
+    return (profile, version) if version is not None else None
+
+
+async def versions(session: AsyncSession, profile_id: str) -> Sequence[ProfileVersion]:
+    """Return all versions of a profile, the newest first."""
+    found = await session.scalars(
+        sa.select(ProfileVersion)
+        .where(col(ProfileVersion.profile_id) == profile_id)
+        .order_by(col(ProfileVersion.number).desc())
+    )
+    return found.all()
+
+
+async def by_uuid(session: AsyncSession, uuids: Collection[str]) -> list[Row]:
+    """Return the versions that the service knows by these UUIDs, also of removed profiles."""
+    query = (
+        sa.select(Profile, ProfileVersion)
+        .join(ProfileVersion, col(ProfileVersion.profile_id) == col(Profile.id))
+        .where(col(ProfileVersion.profile_uuid).in_(list(uuids)))
+        .order_by(col(Profile.removed_at).is_(None))
+    )
+    return [(profile, version) for profile, version in await session.execute(query)]
+
+
+async def uuids_of(session: AsyncSession, profile_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return the UUIDs of all versions of each profile."""
+    query = sa.select(col(ProfileVersion.profile_id), col(ProfileVersion.profile_uuid)).where(
+        col(ProfileVersion.profile_id).in_(list(profile_ids))
+    )
+    found: dict[str, list[str]] = {profile_id: [] for profile_id in profile_ids}
+    for profile_id, profile_uuid in await session.execute(query):
+        found[profile_id].append(profile_uuid)
+    return found
+
+
+async def named(session: AsyncSession, token_id: str, name_key: str) -> Profile | None:
+    found = await session.scalars(
+        sa.select(Profile).where(
+            col(Profile.token_id) == token_id,
+            col(Profile.name_key) == name_key,
+            col(Profile.removed_at).is_(None),
+        )
+    )
+    return found.one_or_none()
+
+
+async def count(session: AsyncSession, token_id: str) -> int:
+    query = (
+        sa.select(sa.func.count())
+        .select_from(Profile)
+        .where(col(Profile.token_id) == token_id, col(Profile.removed_at).is_(None))
+    )
+    return int((await session.execute(query)).scalar_one())
+
+
+async def change_profile(session: AsyncSession, profile_id: str, values: Mapping[str, Any]) -> None:
+    await session.execute(sa.update(Profile).where(col(Profile.id) == profile_id).values(**values))
+
+
+async def add_version(
+    session: AsyncSession, version: ProfileVersion, *, name: str, name_key: str, seen_version: int
+) -> bool:
+    """Put a version in force, unless another one was since `seen_version`. Returns whether it was."""
+    done = await session.execute(
+        sa.update(Profile)
+        .where(
+            col(Profile.id) == version.profile_id,
+            col(Profile.version) == seen_version,
+            col(Profile.removed_at).is_(None),
+        )
+        .values(version=version.number, name=name, name_key=name_key)
+        .returning(sa.literal(1))
+    )
+    if done.first() is None:
+        return False
+    session.add(version)
+    await session.flush()
+    return True
+
+
+async def unknown_uuids(session: AsyncSession, token_id: str) -> set[str]:
+    found = await session.scalars(
+        sa.select(col(UnknownUuid.profile_uuid)).where(col(UnknownUuid.token_id) == token_id)
+    )
+    return set(found)
+
+
+async def note_unknown(session: AsyncSession, token_id: str, profile_uuid: str, now: datetime) -> None:
+    row = {"token_id": token_id, "profile_uuid": profile_uuid, "asked_at": now}
+    await insert_ignoring(session, UnknownUuid, row)
+
+
+async def draft(session: AsyncSession, draft_id: str, person: str) -> ProfileDraft | None:
+    """Return a draft of this person that is not spent."""
+    found = await session.scalars(
+        sa.select(ProfileDraft)
+        .where(
+            col(ProfileDraft.id) == draft_id,
+            col(ProfileDraft.person) == person,
+            col(ProfileDraft.state) != DraftState.DONE.value,
+        )
+        .execution_options(populate_existing=True)
+    )
+    return found.one_or_none()
+
+
+async def open_drafts(
+    session: AsyncSession, *, since: datetime, profile_id: str | None, person: str | None = None
+) -> Sequence[ProfileDraft]:
+    """Return drafts changed since then of a profile (None: of new ones), the newest first."""
+    is_of = (
+        col(ProfileDraft.profile_id).is_(None)
+        if profile_id is None
+        else col(ProfileDraft.profile_id) == profile_id
+    )
+    query = (
+        sa.select(ProfileDraft)
+        .where(is_of, col(ProfileDraft.changed_at) > since, col(ProfileDraft.state) != DraftState.DONE.value)
+        .order_by(col(ProfileDraft.changed_at).desc())
+    )
+    if person is not None:
+        query = query.where(col(ProfileDraft.person) == person)
+    return (await session.scalars(query)).all()
+
+
+async def change_draft(
+    session: AsyncSession, draft_id: str, values: Mapping[str, Any], *, state: DraftState
+) -> bool:
+    """Change a draft that is in `state`. Returns whether it was."""
+    done = await session.execute(
+        sa.update(ProfileDraft)
+        .where(col(ProfileDraft.id) == draft_id, col(ProfileDraft.state) == state.value)
+        .values(**values)
+        .returning(sa.literal(1))
+    )
+    return done.first() is not None
+
+
+async def drop_drafts(session: AsyncSession, *, before: datetime) -> int:
+    """Delete drafts last changed before then. Returns how many."""
+    done = await session.execute(
+        sa.delete(ProfileDraft).where(col(ProfileDraft.changed_at) < before).returning(sa.literal(1))
+    )
+    return len(done.all())
+
+
+def _is_current() -> sa.ColumnElement[bool]:
+    return sa.and_(
+        col(ProfileVersion.profile_id) == col(Profile.id), col(ProfileVersion.number) == col(Profile.version)
+    )
