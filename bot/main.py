@@ -30,6 +30,7 @@ from bot.kit.db import Database
 from bot.kit.errors import EnrollbotError
 from bot.kit.jobs import Jobs
 from bot.kit.leases import Leases
+from bot.kit.listening import listen
 from bot.kit.once import claim_once
 from bot.kit.secrets import Keyring, check_keys
 from bot.kit.web import web_app
@@ -320,6 +321,6 @@ class _Server(uvicorn.Server):
 
 def _listening_socket(settings: Settings) -> socket.socket:
     try:
-        return socket.create_server((settings.host, settings.port))
+        return listen(settings.host, settings.port)
     except OSError:
         raise PortTaken(settings.host, settings.port) from None

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from bot.kit.listening import listen
+
 
 class _Server(uvicorn.Server):
     """A server that says when it listens and leaves the signals of the process alone."""
@@ -36,7 +38,7 @@ async def serving(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
     Port 0 takes a free one. A port in use raises OSError. The server sends no `Date` of its own, so
     that a stand-in can answer with its clock's. At the end, calls under way get one second.
     """
-    listener = socket.create_server(("127.0.0.1", port))
+    listener = listen("127.0.0.1", port)
     config = uvicorn.Config(
         app,
         interface="asgi3",  # uvicorn takes a bound method for something older
