@@ -124,7 +124,9 @@ def _wire(
 
     async def holds_of(_token_id: str, uuids: Sequence[str]) -> Sequence[str]:
         carried = sum((await devices.carried(uuids)).values())
-        return [f"{carried:,} device{'s' if carried > 1 else ''} carry it"] if carried else []
+        if carried == 1:
+            return ["1 device carries it"]
+        return [f"{carried:,} devices carry it"] if carried else []
 
     tokens.tell_device_count(present)
     profiles.tell_holds(holds_of)

@@ -169,9 +169,9 @@ def _head(draft: DraftView, now: datetime) -> list[Block]:
         )
     if draft.step is Step.BASICS:
         blocks += [section(escape(remark)) for remark in draft.remarks]
-        if draft.revision:
-            told = f"This goes on with your draft of {local_time(draft.changed_at, now)}."
-            blocks.append(section(told, button("Start over", action_id=START_OVER)))
+    if draft.is_resumed:
+        told = f"This goes on with your draft of {local_time(draft.changed_at, now)}."
+        blocks.append(section(told, button("Start over", action_id=START_OVER)))
     return blocks
 
 
@@ -356,7 +356,8 @@ def _listed(
     for name in names:
         value = wording.value_in_words(name, settings, texts=texts, screens=screens)
         value = mdm_url or value if name == "mdm_url" else value
-        if value and rules.is_offered(name, settings.platform):
+        is_off = name in wording.FLAG_NOTES and not getattr(settings, name)
+        if value and not is_off and rules.is_offered(name, settings.platform):
             lines.append(f"{LABELS[name]}: {escape(short(value, _SHOWN_CHARACTERS))}")
     template = settings.device_name_template
     if "device_name_template" in names and template and not rules.why_not_a_template(template):

@@ -1,6 +1,7 @@
 """Drafts: what people have filled in, kept for a day so that nothing is lost."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -61,7 +62,7 @@ class Drafts:
                     await store.change_draft(
                         session, left.id, {"token_id": token_id}, state=DraftState(left.state)
                     )
-                return await self._loaded(session, left.id, actor)
+                return replace(await self._loaded(session, left.id, actor), is_resumed=True)
             made = self._new(actor, settings or ProfileSettings(), remarks)
             made.token_id = token_id
             session.add(made)
@@ -74,7 +75,7 @@ class Drafts:
             shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN)
             left = await self._left(session, actor, profile_id)
             if left is not None:
-                return await self._loaded(session, left.id, actor)
+                return replace(await self._loaded(session, left.id, actor), is_resumed=True)
             made = self._new(actor, shown.settings, ())
             made.token_id, made.profile_id, made.base_version = shown.token_id, shown.id, shown.version
             session.add(made)
@@ -94,13 +95,17 @@ class Drafts:
         *,
         step: Step | None = None,
         token_id: str | None = None,
+        redraws: bool = True,
     ) -> DraftView:
-        """Keep what was typed, right or wrong, and go to a step. Raises `DraftGone`, `BeingDefined`."""
+        """Keep what was typed, right or wrong, and go to a step. Raises `DraftGone`, `BeingDefined`.
+
+        Without `redraws` the inputs keep their ids, so that Slack leaves in them what the person sees.
+        """
         async with self._books.db.begin() as session:
             before = await self._loaded(session, draft_id, actor)
             changed: dict[str, Any] = {
                 "settings": packed(msgspec.structs.replace(before.settings, **values)),
-                "revision": before.revision + 1,
+                "revision": before.revision + redraws,
                 "step": (step or before.step).value,
                 "changed_at": self._books.clock.now(),
             }

@@ -120,6 +120,7 @@ class DraftView:
     """A draft of the person who asks. `token` is None until one is chosen, `profile` for a new one.
 
     `others` are people who have a draft of the same profile open, with the time of its last change.
+    `is_resumed`: it was left earlier and is opened again.
     """
 
     id: str
@@ -135,6 +136,7 @@ class DraftView:
     changed_at: datetime
     sending_since: datetime | None
     others: tuple[tuple[str, datetime], ...] = ()
+    is_resumed: bool = False
 
     @property
     def is_edit(self) -> bool:

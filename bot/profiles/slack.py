@@ -327,7 +327,7 @@ class _Wizard:
 
     async def check(self, call: Call) -> View | None:
         place = self._place(call)
-        draft = await self._saved(call, place, step=place.step)
+        draft = await self._saved(call, place)
         if _files(call.state, place):
             return blocks.reading(draft)
         faults = await self._drafts.faults(draft, None if place.step is Step.REVIEW else place.step)
@@ -398,13 +398,14 @@ class _Wizard:
 
     async def back(self, call: Call) -> None:
         place = self._place(call)
-        draft = await self._saved(call, place, step=place.step.before)
+        await self._saved(call, place)
+        draft = await self._drafts.save(place.draft_id, call.actor, {}, step=place.step.before)
         await call.update_modal(await self.view(draft, call))
 
     async def choose(self, call: Call) -> None:
         """Draw the step anew: what was chosen decides which settings it has."""
         place = self._place(call)
-        draft = await self._saved(call, place, step=place.step)
+        draft = await self._saved(call, place)
         await call.update_modal(await self.view(draft, call))
 
     async def hide_all(self, call: Call) -> None:
@@ -482,12 +483,14 @@ class _Wizard:
             raise DraftGone(self._slash)
         return place
 
-    async def _saved(self, call: Call, place: Place, *, step: Step | None = None) -> DraftView:
-        """Keep what stands in the inputs of the step, right or wrong."""
+    async def _saved(self, call: Call, place: Place) -> DraftView:
+        """Keep what stands in the inputs of the step, right or wrong; they keep their ids."""
         draft = await self._drafts.get(place.draft_id, call.actor)
         values = self._typed(call.state, place, draft)
         token_id = call.state.selected(place.block("token"))
-        return await self._drafts.save(draft.id, call.actor, values, step=step, token_id=token_id)
+        return await self._drafts.save(
+            draft.id, call.actor, values, step=place.step, token_id=token_id, redraws=False
+        )
 
     def _typed(self, state: ModalState, place: Place, draft: DraftView) -> dict[str, Any]:
         """Return the settings whose inputs the modal had; the others stay as they are."""

@@ -126,8 +126,8 @@ _SHORT_PLATFORMS = {
 }
 #: What only the MDM server reads, from this bot.
 FOR_MDM_SERVER = (
-    *("user_affinity", "authentication", "install_company_portal", "device_name_template"),
     *("name", "description", "platform"),
+    *("user_affinity", "authentication", "install_company_portal", "device_name_template"),
 )
 SENT = tuple(name for name in rules.STEP_OF if name not in (*FOR_MDM_SERVER, "token"))
 
@@ -187,12 +187,24 @@ def value_in_words(
     if setting in ("host_certificates", "anchor_certificates"):
         return "; ".join(certificate_in_words(text) for text in value)
     if setting == "hidden_screens":
-        titles = {screen.key: screen.title for screen in screens}
-        shown = ", ".join(titles.get(key, key) for key in value)
-        return f"{len(value)} hidden: {shown}" if value else "none, all are shown"
+        return _hidden(settings, screens)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value) if value else ""
+
+
+def _hidden(settings: ProfileSettings, screens: Sequence[SetupScreen]) -> str:
+    """Name the screens that are hidden, or those that are not where they are fewer."""
+    hidden = settings.hidden_screens
+    if not hidden:
+        return "none, all are shown"
+    titles = {screen.key: screen.title for screen in screens}
+    offered = rules.screens_for(settings.platform, screens)
+    shown = [screen.title for screen in offered if screen.key not in hidden]
+    known = {screen.key for screen in offered}
+    if known.issuperset(hidden) and len(shown) < len(hidden):
+        return f"all {len(hidden)}" if not shown else f"{len(hidden)}, all but {', '.join(shown)}"
+    return f"{len(hidden)}: {', '.join(titles.get(key, key) for key in hidden)}"
 
 
 def certificate_in_words(text: str) -> str:
