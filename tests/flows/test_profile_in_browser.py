@@ -21,6 +21,10 @@ from tests.fakes.house import House, ready_key_pair
 
 SETUP = Actor.cli("setup")
 URL = "https://mdm.example.com/enroll"
+FLAGS = (
+    *("Mandatory", "Await configuration", "Auto advance", "Shared iPad", "Return to service"),
+    "No profile from backup",
+)
 
 
 @pytest.fixture
@@ -55,17 +59,8 @@ async def defined(paris: House, form: Locator, button: str) -> tuple[dict[str, A
     return list(paris.apple.profiles.values())[-1].body, profile.settings
 
 
-async def test_every_setting_is_filled_in_by_its_label_and_taken_back(
-    paris: House, page: Page, tmp_path: Path
-) -> None:
-    _, certificate = ready_key_pair("computer")
-    der = base64.b64encode(ssl.PEM_cert_to_DER_cert(certificate)).decode()
-    (tmp_path / "computer.pem").write_text(certificate)
-    command = page.get_by_label("Message #device-enrollment")
-    await command.fill("/enroll profile create")
-    await command.press("Enter")
-    form = page.get_by_role("dialog")
-
+async def fill_in(page: Page, form: Locator, *, certificate: Path) -> None:
+    """Give every setting another value than the one it begins with."""
     await form.get_by_label("Name", exact=True).fill("Everything")
     await form.get_by_label("Description").fill("For every device")
     await choose(page, form, "Platform", "Any")
@@ -77,7 +72,7 @@ async def test_every_setting_is_filled_in_by_its_label_and_taken_back(
     await form.get_by_label("Devices get Company Portal").check()
     await form.get_by_label("The management profile cannot be removed").check()
     await choose(page, form, "Sync with computers", "Allow Apple Configurator by certificate")
-    await form.get_by_label("Certificates of computers").set_input_files(tmp_path / "computer.pem")
+    await form.get_by_label("Certificates of computers").set_input_files(certificate)
     await form.get_by_label("Device name template").fill("{{DEVICETYPE}}-{{SERIAL}}")
     await go_on(form, to="Department")
 
@@ -88,18 +83,54 @@ async def test_every_setting_is_filled_in_by_its_label_and_taken_back(
     await go_on(form, to="Enrolment web URL")
 
     await form.get_by_label("Enrolment web URL").fill("https://mdm.example.com/sign-in")
-    await form.get_by_label("Anchor certificates").set_input_files(tmp_path / "computer.pem")
+    await form.get_by_label("Anchor certificates").set_input_files(certificate)
     await form.get_by_label("Organisation magic").fill("MAGIC-1")
     await form.get_by_label("Language").fill("EN")
     await form.get_by_label("Region").fill("gb")
     await form.get_by_label("Support e-mail").fill("help@example.com")
-    flags = (
-        *("Mandatory", "Await configuration", "Auto advance", "Shared iPad", "Return to service"),
-        "No profile from backup",
-    )
-    for flag in flags:
+    for flag in FLAGS:
         await form.get_by_role("checkbox", name=flag).check()
     await go_on(form, to="Sent to Apple")
+
+
+async def take_back(page: Page, form: Locator) -> None:
+    """Take every setting back but the name, the platform and where devices enroll."""
+    await form.get_by_label("Description").fill("")
+    await go_on(form, to="MDM server URL")
+    await form.get_by_label("Enroll without user affinity").check()
+    await expect(form.get_by_text("Authentication method")).to_have_count(0)
+    await form.get_by_label("Devices are supervised").uncheck()
+    await form.get_by_label("The management profile cannot be removed").uncheck()
+    await choose(page, form, "Sync with computers", "Allow all")
+    await form.get_by_label("Device name template").fill("")
+    await go_on(form, to="Department")
+    for label in ("Department", "Department phone"):
+        await form.get_by_label(label, exact=True).fill("")
+    await form.get_by_role("button", name="Show all").click()
+    await expect(form.get_by_text("0 of 56 are hidden")).to_be_visible()
+    await go_on(form, to="Enrolment web URL")
+    await form.get_by_role("button", name="Remove").click()
+    await expect(form.get_by_role("button", name="Remove")).to_have_count(0)
+    for label in ("Enrolment web URL", "Organisation magic", "Language", "Region", "Support e-mail"):
+        await form.get_by_label(label).fill("")
+    for flag in FLAGS:
+        await form.get_by_role("checkbox", name=flag).uncheck()
+    await go_on(form, to="Sent to Apple")
+
+
+async def test_every_setting_is_filled_in_by_its_label_and_taken_back(
+    paris: House, page: Page, tmp_path: Path
+) -> None:
+    _, certificate = ready_key_pair("computer")
+    der = base64.b64encode(ssl.PEM_cert_to_DER_cert(certificate)).decode()
+    file = tmp_path / "computer.pem"
+    file.write_text(certificate)
+    command = page.get_by_label("Message #device-enrollment")
+    await command.fill("/enroll profile create")
+    await command.press("Enter")
+    form = page.get_by_role("dialog")
+
+    await fill_in(page, form, certificate=file)
     body, settings = await defined(paris, form, "Create profile")
     assert body == {
         "profile_name": "Everything",
@@ -135,27 +166,7 @@ async def test_every_setting_is_filled_in_by_its_label_and_taken_back(
     await expect(page.get_by_role("dialog")).to_have_count(0)
     await command.fill("/enroll profile edit Everything")
     await command.press("Enter")
-    await form.get_by_label("Description").fill("")
-    await go_on(form, to="MDM server URL")
-    await form.get_by_label("Enroll without user affinity").check()
-    await expect(form.get_by_text("Authentication method")).to_have_count(0)
-    await form.get_by_label("Devices are supervised").uncheck()
-    await form.get_by_label("The management profile cannot be removed").uncheck()
-    await choose(page, form, "Sync with computers", "Allow all")
-    await form.get_by_label("Device name template").fill("")
-    await go_on(form, to="Department")
-    for label in ("Department", "Department phone"):
-        await form.get_by_label(label, exact=True).fill("")
-    await form.get_by_role("button", name="Show all").click()
-    await expect(form.get_by_text("0 of 56 are hidden")).to_be_visible()
-    await go_on(form, to="Enrolment web URL")
-    await form.get_by_role("button", name="Remove").click()
-    await expect(form.get_by_role("button", name="Remove")).to_have_count(0)
-    for label in ("Enrolment web URL", "Organisation magic", "Language", "Region", "Support e-mail"):
-        await form.get_by_label(label).fill("")
-    for flag in flags:
-        await form.get_by_role("checkbox", name=flag).uncheck()
-    await go_on(form, to="Sent to Apple")
+    await take_back(page, form)
     body, settings = await defined(paris, form, "Define version 2")
     token_id = (await paris.bot.services.tokens.get("paris", actor=SETUP)).id
     assert body == {

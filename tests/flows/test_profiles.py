@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bot.backend.profile import Authentication
-from bot.kit.actor import Actor
+from bot.kit.actor import Actor, Rights, Role
 from bot.sandbox.apple.faults import Trouble
+from bot.sandbox.slack import people
 from bot.sandbox.visitor import Seen, Visitor
 from tests.fakes.house import ready_key_pair
 from tests.flows.conftest import House
@@ -298,3 +299,61 @@ async def test_a_profile_found_on_devices_is_read_from_apple_once_and_adopted(pa
     assert "2 devices" in card
     assert paris.apple.log.count("/profile") == 2
     assert "assigned From before" in await paris.types(paris.ana, f"/enroll device show {serials[0]}")
+
+
+async def test_a_draft_that_was_left_goes_on_where_it_stood_or_starts_over(paris: House) -> None:
+    ana = paris.ana
+    await paris.types(ana, "/enroll profile create")
+    await paris.fills(ana, {"Name": "Sales iPad"})
+    await ana.closes()
+    heard = await paris.types(ana, "/enroll profile create")
+    assert heard.modal is not None
+    assert "goes on with your draft" in heard.modal.text
+    assert "*Device management*" in heard.modal.text
+    await paris.presses(ana, "Back")
+    assert "Sales iPad" in json.dumps((await ana.sees_modal("Name")).raw)
+    await ana.closes()
+    await paris.types(ana, "/enroll profile create")
+    await paris.presses(ana, "Start over")
+    assert "Sales iPad" not in json.dumps((await ana.sees_modal("Name")).raw)
+    await ana.closes()
+    paris.clock.move(timedelta(hours=25))
+    heard = await paris.types(ana, "/enroll profile create")
+    assert heard.modal is not None
+    assert "goes on with your draft" not in heard.modal.text
+
+
+async def test_a_question_that_was_never_answered_is_taken_back_after_a_minute(paris: House) -> None:
+    ana, service = paris.ana, paris.bot.services.profiles
+    await paris.types(ana, "/enroll profile create")
+    await steps(paris, ana, {"Name": "Sales iPad"}, {"MDM server URL": URL}, {}, {})
+    # As by a process that died while it asked.
+    actor = Actor(people.ANA, rights=Rights.of(Role.ADMIN))
+    draft = (await service.drafts.open_new(actor)).id
+    await service.drafts.begin_sending(draft, actor)
+    await ana.closes()
+    heard = await paris.types(ana, "/enroll profile create")
+    assert heard.modal is not None
+    assert "Checking…" in heard.modal.text
+    assert "Wait a moment" in await paris.presses(ana, "Try again")
+    paris.clock.move(timedelta(minutes=1))
+    await paris.presses(ana, "Try again")
+    heard = await paris.fills(ana, {})
+    assert heard.modal is not None
+    assert "is defined" in heard.modal.text
+
+
+async def test_with_several_tokens_one_is_chosen_and_names_may_be_the_same(paris: House) -> None:
+    ana, token = paris.ana, (await paris.bot.services.tokens.get("paris", actor=SETUP)).id
+    await paris.has_token("lyon", devices=2)
+    await paris.has_profile(token)
+    await paris.types(ana, "/enroll profile create")
+    assert "Token" in (await paris.fills(ana, {"Name": "Sales iPad"})).errors
+    await steps(paris, ana, {"Token": "lyon"}, {"MDM server URL": URL}, {}, {})
+    await paris.fills(ana, {})
+    await ana.closes()
+    assert "Name the token too: lyon/Sales iPad, paris/Sales iPad" in await paris.types(
+        ana, '/enroll profile show "Sales iPad"'
+    )
+    assert "token lyon" in await paris.types(ana, '/enroll profile show "lyon/sales ipad"')
+    assert "paris" not in await paris.types(ana, "/enroll profile list --token lyon")
