@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from bot import __version__
 from bot.access import slack as access_screens
+from bot.access.api_tokens import ApiTokenService
 from bot.access.service import AccessService
 from bot.audit.service import AuditService
 from bot.backend.apple import AppleBackend
@@ -71,6 +72,7 @@ class Services:
     background: Background
     audit: AuditService
     access: AccessService
+    api_tokens: ApiTokenService
     tokens: TokenService
     profiles: ProfileService
     devices: DeviceService
@@ -102,6 +104,7 @@ def _wire(
     leases = Leases(db, clock)
     audit = AuditService(db, keyring, clock)
     access = AccessService(db=db, clock=clock, audit=audit, settings=settings)
+    api_tokens = ApiTokenService(db=db, clock=clock, audit=audit)
     tokens = TokenService(
         db=db, clock=clock, keyring=keyring, audit=audit, backend=backend, settings=settings
     )
@@ -130,7 +133,19 @@ def _wire(
 
     tokens.tell_device_count(present)
     profiles.tell_holds(holds_of)
-    return Services(settings, clock, db, leases, background, audit, access, tokens, profiles, devices)
+    return Services(
+        settings,
+        clock,
+        db,
+        leases,
+        background,
+        audit,
+        access,
+        api_tokens,
+        tokens,
+        profiles,
+        devices,
+    )
 
 
 @dataclass(frozen=True, slots=True)

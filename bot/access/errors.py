@@ -1,4 +1,4 @@
-"""What can be wrong with a grant, each with what to do next."""
+"""What can be wrong with a grant or an API token, each with what to do next."""
 
 from collections.abc import Iterable
 
@@ -76,3 +76,40 @@ class GrantedMeanwhile(EnrollbotError):
 
     def __init__(self) -> None:
         super().__init__("This was done already.")
+
+
+class ApiTokenNameWrong(EnrollbotError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"“{name}” cannot be the name of an API token.",
+            next_step="Use 1 to 40 letters, digits, dots, dashes or underscores, such as mdm-server.",
+        )
+
+
+class ApiTokenNameTaken(EnrollbotError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is an API token {name} already; upper and lower case make no difference.",
+            next_step=f"Choose another name, or revoke that one first: enrollbot api-token revoke {name}",
+        )
+
+
+class ApiTokenUnknown(EnrollbotError):
+    """There is no API token of this name that could be revoked, or none that the actor may see."""
+
+    def __init__(self, name: str, nearest: str | None) -> None:
+        guess = f" Did you mean {nearest}?" if nearest else ""
+        super().__init__(
+            f"There is no API token “{name}” in use.{guess}",
+            next_step="enrollbot api-token list shows all of them.",
+        )
+
+
+class ApiTokenRefused(EnrollbotError):
+    """A secret of no API token, or of one that was revoked: whoever has it learns no more than that."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This API token is not known here, or was revoked.",
+            next_step="Whoever runs the bot makes a new one: enrollbot api-token add NAME",
+        )

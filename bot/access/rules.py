@@ -1,9 +1,18 @@
-"""What holds for roles: who they reach, and who may give and take them."""
+"""What holds for roles and API tokens: who and what they reach, and who may give and take them."""
 
+import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
 
-from bot.access.errors import GRANTABLE, RoleWrong, SubjectWrong, TagsNeeded, TagsNotOwn, TagTyped
+from bot.access.errors import (
+    GRANTABLE,
+    ApiTokenNameWrong,
+    RoleWrong,
+    SubjectWrong,
+    TagsNeeded,
+    TagsNotOwn,
+    TagTyped,
+)
 from bot.access.facts import Granted
 from bot.access.models import SubjectKind
 from bot.kit.actor import Grant, Rights, Role
@@ -12,6 +21,12 @@ from bot.kit.nearest import nearest
 _PERSON = re.compile(r"[UW][A-Z0-9]{2,}")
 _GROUP = re.compile(r"S[A-Z0-9]{2,}")
 _TAG = re.compile(r"[a-z0-9._-]{1,40}")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
+
+#: What the secret of an API token begins with, so that people and scanners know one where they see it.
+API_TOKEN_BEGINS = "eb_"
+#: 32 random bytes, url-safe.
+_API_TOKEN = re.compile(API_TOKEN_BEGINS + r"[A-Za-z0-9_-]{43}")
 
 
 def subject_of(text: str) -> tuple[str, SubjectKind]:
@@ -79,5 +94,37 @@ def check_may_change(rights: Rights, tags: frozenset[str] | None) -> None:
 
 def visible(rights: Rights, grants: Sequence[Granted]) -> list[Granted]:
     """Return what an admin sees: an admin limited to tags, the grants that are for one of those."""
+    return [each for each in grants if is_visible(rights, each.tags)]
+
+
+def is_visible(rights: Rights, tags: frozenset[str] | None) -> bool:
+    """Say whether an admin sees what is for these tags; None is every token."""
     own = admin_tags(rights)
-    return [each for each in grants if own is None or (each.tags is not None and each.tags & own)]
+    return own is None or (tags is not None and bool(tags & own))
+
+
+def check_api_token_name(text: str) -> str:
+    """Return the name of an API token as typed, without space around it. Raises `ApiTokenNameWrong`."""
+    name = text.strip()
+    if not _NAME.fullmatch(name):
+        raise ApiTokenNameWrong(name[:60])
+    return name
+
+
+def name_key(name: str) -> str:
+    """Return what makes two names the same."""
+    return name.strip().lower()
+
+
+def looks_like_api_token(text: str) -> bool:
+    """Say whether a text has the form of a secret of ours: nothing else is worth a look-up."""
+    return _API_TOKEN.fullmatch(text) is not None
+
+
+def digest_of(secret: str) -> str:
+    """Return what is kept of a secret.
+
+    A plain SHA-256 is right here: the secret is 32 random bytes, so nobody finds it by trying, however
+    quick a try is. Salt and a slow hash protect what people choose, and would cost every request dear.
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()

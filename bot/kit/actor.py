@@ -25,6 +25,7 @@ class ActorKind(StrEnum):
     PERSON = "person"
     JOB = "job"
     CLI = "cli"
+    API = "api"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +66,9 @@ class Rights:
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something: a person in Slack, a job, or somebody at the command line.
+    """Who does something: a person in Slack, a job, somebody at the command line, a program at the API.
 
-    `id` is the Slack user id, the job's name or the operating system's user name.
+    `id` is the Slack user id, the job's name, the operating system's user name or the API token's name.
     """
 
     id: str
@@ -81,6 +82,10 @@ class Actor:
     @classmethod
     def cli(cls, user: str) -> "Actor":
         return cls(user, ActorKind.CLI, Rights.of(Role.ADMIN))
+
+    @classmethod
+    def api(cls, name: str, *, tags: frozenset[str] | None) -> "Actor":
+        return cls(name, ActorKind.API, Rights((Grant(Role.VIEWER, tags),)))
 
     def require(self, role: Role, *, tags: frozenset[str] | None = None) -> None:
         """Raise `NotAllowed` unless the actor holds `role` (for what carries `tags`, if given)."""

@@ -34,6 +34,7 @@ _SECRET_TEXT = re.compile(
     "|".join(
         (
             r"xox[a-z](?:\.xox[a-z])?-[\w-]+|xapp-[\w-]+",  # Slack's tokens
+            r"\b(?-i:eb)_[\w-]{20,}",  # API tokens of this bot
             r"\b(?-i:CK|CS|AT|AS)_\w{8,}",  # the OAuth values of a server token
             r'oauth_\w+="[^"]*"',
             r"(?<=bearer )\S+|(?<=basic )\S{8,}",

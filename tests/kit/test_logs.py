@@ -19,6 +19,7 @@ PLANTED = {
     "xoxb-12345-67890-planted": "planted",
     "xapp-1-A012-34567-planted": "planted",
     "xoxe.xoxp-1-planted": "planted",
+    "sent eb_-planted0123456789abcdef": "planted",
     "consumer CK_planted0123456789": "planted",
     "CS_planted0123456789": "planted",
     "token AT_planted0123456789, next": "planted",
