@@ -1,4 +1,4 @@
-"""The command line: run the bot, try it in the sandbox, look after its keys and its database."""
+"""The command line: run the bot, try it in the sandbox, look after its keys, API tokens and database."""
 
 import argparse
 import asyncio
@@ -6,11 +6,14 @@ import getpass
 import os
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from bot import __version__, main
+from bot.access import rules as access_rules
+from bot.access.facts import AddedApiToken, ApiTokenView
 from bot.kit import migrations
 from bot.kit.actor import Actor
 from bot.kit.errors import EnrollbotError
@@ -95,6 +98,62 @@ def _token_import(options: argparse.Namespace) -> None:
     asyncio.run(go())
 
 
+def _api_token_add(options: argparse.Namespace) -> None:
+    tags = access_rules.parse_tags(options.tags)
+    settings = _settings()
+
+    async def go() -> AddedApiToken:
+        async with main.services(settings) as bot:
+            return await bot.api_tokens.add(options.name, tags=tags, actor=Actor.cli(getpass.getuser()))
+
+    added = asyncio.run(go())
+    name, at = added.token.name, f"http://{settings.host}:{settings.port}"
+    print(
+        f"API token {name} added. It reads the devices and profiles {_reach(added.token)}, and changes"
+        f" nothing. This is its secret:\n\n  {added.secret.get_secret_value()}\n\n"
+        "It is shown this once and cannot be had again: put it into your MDM server's settings now.\n"
+        "The MDM server sends it with each request, as header Authorization: Bearer SECRET. Try it here:\n\n"
+        f'  curl -H "Authorization: Bearer SECRET" {at}/api/v1/devices/SERIAL\n\n'
+        "From elsewhere use the address of the HTTPS proxy in front of the bot."
+        f" If the secret is lost or seen by others: enrollbot api-token revoke {name}, and add another."
+    )
+
+
+def _api_token_list(_options: argparse.Namespace) -> None:
+    async def go() -> list[ApiTokenView]:
+        async with main.services(_settings()) as bot:
+            return await bot.api_tokens.list_api_tokens(actor=Actor.cli(getpass.getuser()))
+
+    found = asyncio.run(go())
+    if not found:
+        print("There is no API token yet. Add one with: enrollbot api-token add NAME")
+    for token in found:
+        used = f"last used {_utc(token.last_used_at)}" if token.last_used_at else "never used"
+        ended = f", revoked {_utc(token.revoked_at)}" if token.revoked_at else ""
+        print(f"{token.name}: {_reach(token)}, added {_utc(token.made_at)}, {used}{ended}")
+
+
+def _api_token_revoke(options: argparse.Namespace) -> None:
+    async def go() -> ApiTokenView:
+        async with main.services(_settings()) as bot:
+            return await bot.api_tokens.revoke(options.name, actor=Actor.cli(getpass.getuser()))
+
+    token = asyncio.run(go())
+    used = f"It was last used {_utc(token.last_used_at)}." if token.last_used_at else "It was never used."
+    print(
+        f"API token {token.name} revoked: from now on its secret is refused. {used} If your MDM server still"
+        f" has to read, give it a new one: enrollbot api-token add {token.name}"
+    )
+
+
+def _reach(token: ApiTokenView) -> str:
+    return "of every token" if token.tags is None else f"of tokens tagged {', '.join(sorted(token.tags))}"
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
 def _audit_verify(_options: argparse.Namespace) -> None:
     async def go() -> None:
         async with main.services(_settings()) as bot:
@@ -156,6 +215,14 @@ def _parser() -> argparse.ArgumentParser:
     importer.add_argument(
         "--agree", action="store_true", help="you agree that user and device information is sent to Apple"
     )
+
+    api = _noun(nouns, "api-token", "what programs read the API with, such as your MDM server")
+    adder = _verb(api, "add", _api_token_add, "make an API token and show its secret, once")
+    adder.add_argument("name", metavar="NAME")
+    adder.add_argument("--tags", metavar="a,b", help="only tokens with one of these scope tags")
+    _verb(api, "list", _api_token_list, "the API tokens, and when each was last used")
+    revoker = _verb(api, "revoke", _api_token_revoke, "end an API token at once")
+    revoker.add_argument("name", metavar="NAME")
 
     audit = _noun(nouns, "audit", "the audit")
     _verb(audit, "verify", _audit_verify, "prove that no entry was changed or removed")

@@ -1,14 +1,18 @@
 """`enrollbot` at a shell: exit statuses, and sentences that say how to mend what is wrong."""
 
 import asyncio
+import logging
 import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 import sqlalchemy as sa
 
+from bot import cli
 from bot.kit.clock import SystemClock
 from bot.kit.db import Database
 from bot.kit.secrets import generate_key
@@ -34,6 +38,31 @@ async def enrollbot(*arguments: str, environment: Mapping[str, str] | None = Non
     said, complained = await asyncio.wait_for(process.communicate(), 60)
     assert b"Traceback" not in complained
     return Ended(process.returncode, said.decode(), complained.decode())
+
+
+Shell = Callable[..., Ended]
+
+
+@pytest.fixture
+def shell(
+    house_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Shell]:
+    """The command line in this process, on a database of its own: a second quicker than another process."""
+    for name in os.environ:
+        if name.startswith(("ENROLLBOT_", "SLACK_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("ENROLLBOT_DATABASE_URL", f"sqlite:///{house_file}")
+    monkeypatch.setenv("ENROLLBOT_ENCRYPTION_KEYS", generate_key())
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+
+    def run(*arguments: str) -> Ended:
+        status = cli.run(arguments)
+        return Ended(status, *capsys.readouterr())
+
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 def settings_of(house: House, **changes: str) -> dict[str, str]:
@@ -130,3 +159,52 @@ async def test_the_bot_does_not_start_without_slacks_credentials(house: House) -
     assert "SLACK_BOT_TOKEN is not a bot token" in ended.complained
     assert "SLACK_SIGNING_SECRET is missing" in ended.complained
     assert "xapp-1" not in ended.complained
+
+
+def test_an_api_token_is_shown_once_listed_and_revoked(shell: Shell, house_file: Path) -> None:
+    assert (
+        "There is no API token yet. Add one with: enrollbot api-token add NAME"
+        in shell("api-token", "list").said
+    )
+    added = shell("api-token", "add", "mdm", "--tags", "Schools, hq")
+    [secret] = re.findall(r"eb_[\w-]{43}", added.said)
+    assert "the devices and profiles of tokens tagged hq, schools, and changes nothing" in added.said
+    for told in (
+        "shown this once",
+        "Authorization: Bearer SECRET",
+        "http://127.0.0.1:3000/api/v1/devices/",
+        "revoke mdm",
+    ):
+        assert told in added.said
+    assert shell("api-token", "add", "everything").status == 0
+    listed = shell("api-token", "list").said
+    assert re.search(
+        r"^mdm: of tokens tagged hq, schools, added 20\d\d-.* UTC, never used$", listed, re.MULTILINE
+    )
+    assert "everything: of every token, added" in listed
+    revoked = shell("api-token", "revoke", "MDM")
+    assert "API token mdm revoked: from now on its secret is refused. It was never used." in revoked.said
+    assert re.search(r"mdm: .* never used, revoked 20", shell("api-token", "list").said)
+    assert "The audit is whole: 3 entries" in shell("audit", "verify").said
+    for again in (
+        listed,
+        revoked.said,
+        *(path.read_bytes().decode("latin-1") for path in house_file.parent.iterdir()),
+    ):
+        assert secret[3:] not in again
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("add", "a b"), "cannot be the name of an API token. Use 1 to 40 letters"),
+        (("add", "mdm", "--tags", "a/b"), "cannot be a scope tag. Use letters"),
+        (("revoke", "mdm"), "There is no API token “mdm” in use. enrollbot api-token list shows"),
+    ],
+)
+def test_an_api_token_that_cannot_be_is_refused(
+    shell: Shell, arguments: tuple[str, ...], sentence: str
+) -> None:
+    ended = shell("api-token", *arguments)
+    assert (ended.status, ended.said) == (1, "")
+    assert sentence in ended.complained
