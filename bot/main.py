@@ -23,6 +23,7 @@ from bot.devices import jobs as device_jobs
 from bot.devices import slack as device_screens
 from bot.devices.service import DeviceService
 from bot.home import slack as home_screens
+from bot.home import web as api
 from bot.home.service import HomeService
 from bot.kit import logs, migrations
 from bot.kit.background import Background
@@ -306,7 +307,7 @@ def _app(wired: Services, slack: Slack, router: Router) -> SlackApp:
 
 def _web(wired: Services, slack: Slack, app: SlackApp) -> Starlette:
     settings = wired.settings
-    routes: list[BaseRoute] = []
+    routes: list[BaseRoute] = api.routes(api_tokens=wired.api_tokens, devices=wired.devices)
     if not settings.uses_socket_mode:
         routes.append(Route("/slack/events", app.edge()))
     return web_app(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from bot.backend.port import BackendError, DeviceFacts
 from bot.devices import rules, store
 from bot.devices.books import Books
-from bot.devices.errors import TooManySerials
+from bot.devices.errors import DeviceUnknown, TooManySerials
 from bot.devices.facts import (
     ASK_WITHIN_S,
     MAX_ASKED_SERIALS,
@@ -14,6 +14,7 @@ from bot.devices.facts import (
     Asked,
     AskedDevice,
     DeviceAnswer,
+    DeviceRow,
     DeviceView,
     Verdict,
     pack,
@@ -81,9 +82,7 @@ class Asking:
         names = await self._books.visible(actor)
         profiles = await self._books.profiles.names_of(_uuids(kind, changes))
         token = names.get(kind.token_id)
-        if token is None and (
-            not actor.rights.is_unlimited or await self._books.token_or_none(kind.token_id) is not None
-        ):
+        if await self._is_hidden(kind.token_id, token, actor):
             return None, None
         history = [change_of(change, names_of(names), profiles) for change in changes]
         history.append(first_change(device, changes, kind, names_of(names)))
@@ -98,6 +97,26 @@ class Asking:
             ),
             token,
         )
+
+    async def known(self, serial: str, *, actor: Actor) -> DeviceRow:
+        """Return a device as it is stored: nobody outside is asked. Raises `DeviceUnknown`."""
+        actor.require(Role.VIEWER)
+        async with self._books.db.read() as session:
+            found = await store.device(session, serial.strip().upper())
+        if found is None:
+            raise DeviceUnknown
+        device, kind = found
+        names = await self._books.visible(actor)
+        if await self._is_hidden(kind.token_id, names.get(kind.token_id), actor):
+            raise DeviceUnknown
+        profiles = await self._books.profiles.names_of(_uuids(kind, ()))
+        return row_of(device, store.kind_of(kind), names_of(names), profiles)
+
+    async def _is_hidden(self, token_id: str, visible: TokenView | None, actor: Actor) -> bool:
+        """Whether a device's token is not for the actor. One that was removed here is for nobody limited."""
+        if visible is not None:
+            return False
+        return not actor.rights.is_unlimited or await self._books.token_or_none(token_id) is not None
 
     async def ask(self, serials: Sequence[str], *, actor: Actor) -> list[AskedDevice]:
         """Ask the service about serials not known here, over the tokens that the actor may see.

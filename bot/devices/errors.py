@@ -97,6 +97,16 @@ class ValueWrong(QueryWrong):
         super().__init__(f"“{value[:60]}” is not a value for {key}.", next_step=step)
 
 
+class DeviceUnknown(DeviceFault):
+    """No device of this serial is stored, or none that the actor may see: both sound the same."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no such device here, or it is not yours to see.",
+            next_step="Compare the serial number; a device that was just assigned comes with the next sync.",
+        )
+
+
 class TooManySerials(DeviceFault):
     def __init__(self, given: int, limit: int) -> None:
         super().__init__(

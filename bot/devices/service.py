@@ -65,6 +65,7 @@ class DeviceService:
         self.list_devices = lists.list_devices
         self.csv = lists.csv
         self.show = asking.show
+        self.known = asking.known
         self.ask = asking.ask
         self.forget = leaving.forget
         self.release_removed_tokens = leaving.release_removed_tokens

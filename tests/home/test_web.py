@@ -1,0 +1,227 @@
+"""What an MDM server reads: answers that are as described, and nothing for who may not."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from bot.access.api_tokens import ApiTokenService
+from bot.home import openapi, web
+from bot.kit.actor import Actor
+from bot.kit.db import Database
+from bot.kit.secrets import Keyring
+from tests.fakes.backend import device
+from tests.fakes.clock import FakeClock
+from tests.fakes.described import Described
+from tests.fakes.rooms import ADMIN, Rooms
+from tests.kit.conftest import Lines, logged
+
+__all__ = ["logged"]
+
+ROOT = Actor.cli("root")
+DESCRIBED = Described(openapi.document())
+
+
+@dataclass
+class Api:
+    """The API over a bot's rooms; each answer is held against its description."""
+
+    rooms: Rooms
+    tokens: ApiTokenService
+    client: httpx.AsyncClient
+
+    async def bearer(self, name: str, *tags: str) -> dict[str, str]:
+        added = await self.tokens.add(name, tags=frozenset(tags) if tags else None, actor=ROOT)
+        return {"Authorization": f"Bearer {added.secret.get_secret_value()}"}
+
+    async def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        return await self.client.get(path, headers=headers)
+
+    async def json(self, path: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+        answer = await self.get(path, headers)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+@pytest.fixture
+async def api(database: Database, clock: FakeClock, keyring: Keyring) -> AsyncIterator[Api]:
+    rooms = Rooms.open(database, clock, keyring)
+    tokens = ApiTokenService(db=database, clock=clock, audit=rooms.audit)
+    app = Starlette(routes=web.routes(api_tokens=tokens, devices=rooms.devices))
+
+    async def check(answer: httpx.Response) -> None:
+        await answer.aread()
+        DESCRIBED.check(answer)
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://bot.example.com/api/v1",
+        event_hooks={"response": [check]},
+    ) as client:
+        yield Api(rooms, tokens, client)
+
+
+async def test_a_device_is_answered_with_what_is_known_of_it(api: Api) -> None:
+    server, _ = await api.rooms.add_token("paris", tags=("schools",))
+    uuid = "AB" * 16
+    server.put(
+        device("C02A"),
+        device("C02B", profile_uuid=uuid, profile_status="pushed", profile_pushed_at=api.rooms.clock.now()),
+        device("C02C", profile_uuid=uuid, profile_status="removed"),
+        device("C02D"),
+    )
+    await api.rooms.run_all()
+    api.rooms.clock.move(timedelta(hours=1))
+    server.take("C02C")
+    await api.rooms.sync("paris")
+    await api.rooms.devices.forget(["C02D"], actor=ADMIN)
+    everything, schools, hq = (
+        await api.bearer("mdm"),
+        await api.bearer("s", "schools"),
+        await api.bearer("h", "hq"),
+    )
+
+    found = await api.json("/devices/C02B", everything)
+    assert found == {
+        "serial": "C02B",
+        "state": "present",
+        "is_removed": False,
+        "removed_at": None,
+        "model": "iPad Air",
+        "description": "IPAD AIR WI-FI 128GB SPACE GRAY-USA",
+        "color": "SPACE GRAY",
+        "asset_tag": None,
+        "os": "iPadOS",
+        "family": "iPad",
+        "platform": "ios",
+        "token": "paris",
+        "profile_status": "pushed",
+        "profile_assigned_at": None,
+        "profile_pushed_at": "2026-05-01T09:00:00Z",
+        "profile": {"uuid": uuid, "name": None, "version": None, "is_current": None},
+        "device_name": None,
+    }
+    # In any case, with space around it, and for whoever reads its tag.
+    assert await api.json("/devices/%20c02b%20", schools) == found
+    removed = await api.json("/devices/C02C", everything)
+    assert (removed["state"], removed["is_removed"], removed["profile"]) == ("removed", True, None)
+    assert removed["removed_at"] is not None
+    assert (await api.json("/devices/C02D", everything))["state"] == "forgotten"
+
+    # Hidden and unknown are answered with the same, and Apple is not asked.
+    asked = len(server.calls)
+    answers = [await api.get(f"/devices/{serial}", hq) for serial in ("C02A", "C02B", "X999")]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(404, answers[0].text)}
+    assert len(server.calls) == asked
+
+    paris = await api.rooms.tokens.get("paris", actor=ADMIN)
+    await api.rooms.tokens.remove(paris.id, typed_name="paris", actor=ADMIN)
+    assert (await api.json("/devices/C02A", everything))["token"] is None
+    assert (await api.get("/devices/C02A", schools)).status_code == 404
+
+
+async def test_nobody_reads_without_an_api_token_that_is_good(api: Api) -> None:
+    good = await api.bearer("mdm")
+    secret = good["Authorization"].removeprefix("Bearer ")
+    wrong = (
+        "",
+        "Bearer",
+        "Bearer ",
+        f"Basic {secret}",
+        secret,
+        f"Bearer {secret}x",
+        "Bearer \xff",
+        f"Bearer {secret} x",
+    )
+    sent = [[(b"Authorization", each.encode("latin-1"))] for each in wrong]
+    refused = [await api.client.get("/devices/C02A", headers=headers) for headers in ([], *sent)]
+    # The scheme's case makes no difference.
+    assert (await api.get("/devices/C02A", {"authorization": f"bearer {secret}"})).status_code == 404
+    await api.tokens.revoke("mdm", actor=ROOT)
+    refused.append(await api.get("/devices/C02A", good))
+    for answer in refused:
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert "enrollbot api-token add NAME" in answer.json()["next_step"]
+        assert secret not in answer.text
+
+
+async def test_odd_paths_and_methods_are_refused_in_json(api: Api) -> None:
+    good = await api.bearer("mdm")
+    odd = (
+        *(
+            "",
+            "/",
+            "/devices",
+            "/devices/",
+            "/devices/A/",
+            "/devices/A/B",
+            "/devices//",
+            "/devices/%2F",
+            "/nothing",
+        ),
+        *(
+            "/devices/%00",
+            "/devices/C02%00A",
+            "/devices/%ED%A0%80",
+            "/devices/%FF",
+            "/devices/%C3%9F",
+            "/devices/%0A",
+        ),
+        *(
+            "/devices/..%2F..%2Fetc",
+            "/devices/'%20OR%201=1",
+            f"/devices/{'A' * 5000}",
+            "/openapi.json/",
+            "/../v2",
+        ),
+    )
+    for path in odd:
+        answer = await api.get(path, good)
+        assert answer.status_code == 404, path
+        assert answer.json()["next_step"]
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        answer = await api.client.request(method, "/devices/C02A", headers=good)
+        assert (answer.status_code, answer.json()["next_step"]) == (405, "Use GET or HEAD.")
+        assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+async def test_head_is_answered_like_get(api: Api) -> None:
+    good = await api.bearer("mdm")
+    for path, headers, status in (
+        ("/openapi.json", {}, 200),
+        ("/devices/A", good, 404),
+        ("/devices/A", {}, 401),
+    ):
+        answer = await api.client.head(path, headers=headers)
+        assert answer.status_code == status
+
+
+async def test_a_failure_is_told_with_a_reference_and_nothing_else(
+    api: Api, monkeypatch: pytest.MonkeyPatch, logged: Lines
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("planted detail")
+
+    monkeypatch.setattr(api.rooms.devices, "known", fail)
+    answer = await api.get("/devices/A", await api.bearer("mdm"))
+    assert answer.status_code == 500
+    assert "planted" not in answer.text
+    [line] = logged()
+    assert line["reference"] in answer.json()["error"]
+    assert "planted detail" in line["exception"]
+
+
+async def test_the_description_is_read_without_an_api_token_and_is_whole(api: Api) -> None:
+    described = await api.json("/openapi.json")
+    assert described == openapi.document()
+    named = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(described)))
+    assert named == set(described["components"]["schemas"])
+    operations = [each["get"] for each in described["paths"].values()]
+    assert len({each["operationId"] for each in operations}) == len(operations)
