@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bot.kit import logs
+from bot.kit.actor import Actor
 from bot.kit.secrets import Keyring
 from bot.slack.blocks import Message
 from bot.tokens.models import KeyPairRow
@@ -146,7 +148,7 @@ async def begin_life(folder: Path, clock: FakeClock) -> AsyncIterator[Life]:
 
 
 async def live(life: Life) -> None:
-    """Add, upload, renew with a new key, sync, fail in many ways, use wrong files, export, remove."""
+    """Add, upload, renew with a new key, sync, fail in many ways, use wrong files, export, read, remove."""
     house, ana = life.house, life.house.ana
     await house.add_token("paris", devices=12)
     await life.plant_what_is_stored()
@@ -156,6 +158,7 @@ async def live(life: Life) -> None:
     await life.plant_what_is_stored()
     await house.types(ana, "/enroll device list")
     await house.presses(ana, "Export CSV")
+    await _read_with_an_api_token(life)
     await house.types(ana, f"/enroll device forget {house.apple.snapshot()[0]['serial_number']}")
     await house.types(ana, "/enroll token remove paris")
     await house.fills(ana, {"Name of the token": "paris"})
@@ -204,14 +207,36 @@ async def _meet_trouble(house: House) -> None:
     await house.types(house.ana, RENEW)
 
 
+async def _read_with_an_api_token(life: Life) -> None:
+    services, cli = life.house.bot.services, Actor.cli("root")
+    added = await services.api_tokens.add("mdm", tags=None, actor=cli)
+    secret = added.secret.get_secret_value()
+    life.secrets.plant("API token", secret)
+    life.secrets.plant("API token, its random part", secret[3:])
+    log.debug("added", whole=added, sent={"Authorization": f"Bearer {secret}"}, alone=f"it sent {secret}")
+    serial = life.house.apple.snapshot()[0]["serial_number"]
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {secret}"}) as client:
+        for path in (f"devices/{serial}", f"devices/{secret}", f"{secret}", "devices/%00"):
+            await client.get(f"{life.house.url}/api/v1/{path}")
+        await services.api_tokens.revoke("mdm", actor=cli)
+        answer = await client.get(f"{life.house.url}/api/v1/devices/{serial}")
+        assert answer.status_code == 401
+
+
 async def test_no_secret_is_said_logged_or_kept_in_clear(tmp_path: Path, clock: FakeClock) -> None:
     async with begin_life(tmp_path, clock) as life:
         await live(life)
         assert life.leaks() == {}
         kinds = {name.split()[0] for name in life.secrets.found}
-        assert {"private", "consumer_secret", "access_secret", "session", "bot", "signing"} <= kinds
+        assert {"private", "consumer_secret", "access_secret", "session", "bot", "signing", "API"} <= kinds
         actions = {action for _, action, _ in await life.house.acts()}
-    assert {"token.key_replaced", "token.removed", "device.exported", "device.forgotten"} <= actions
+    assert {
+        "token.key_replaced",
+        "token.removed",
+        "api_token.revoked",
+        "device.exported",
+        "device.forgotten",
+    } <= actions
     # The log was indeed listened to, and the database indeed read.
     assert b"session with Apple opened" in life.places()["log"]
     assert b"paris" in life.places()["enrollbot.db"]
