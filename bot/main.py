@@ -307,7 +307,9 @@ def _app(wired: Services, slack: Slack, router: Router) -> SlackApp:
 
 def _web(wired: Services, slack: Slack, app: SlackApp) -> Starlette:
     settings = wired.settings
-    routes: list[BaseRoute] = api.routes(api_tokens=wired.api_tokens, devices=wired.devices)
+    routes: list[BaseRoute] = api.routes(
+        api_tokens=wired.api_tokens, devices=wired.devices, profiles=wired.profiles
+    )
     if not settings.uses_socket_mode:
         routes.append(Route("/slack/events", app.edge()))
     return web_app(

@@ -1,13 +1,23 @@
 """What the API answers with. Its description for others is made from these. Pure."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
+from bot.backend.profile import ProfileSettings
 from bot.devices.facts import DeviceRow
 from bot.devices.models import DeviceState
+from bot.devices.rules import has_profile
+from bot.profiles.facts import VersionView
+from bot.profiles.rules import device_name, kind_of_device
+from bot.profiles.service import plain_uuid
+
+#: Where the description of an answer stands, by its name.
+SCHEMAS = "#/components/schemas/{name}"
+#: What Apple's profile has no key for, and the MDM server can have from here alone: first in an answer.
+NOT_APPLES = ("user_affinity", "authentication", "install_company_portal", "device_name_template")
 
 Uuid = Annotated[str, Meta(description="As Apple writes it: 32 hexadecimal digits in capitals.")]
 
@@ -53,6 +63,26 @@ class DeviceAnswer(msgspec.Struct, frozen=True):
     ]
 
 
+class ProfileAnswer(msgspec.Struct, frozen=True):
+    """One version of a profile. A UUID stands for one version, whose settings never change."""
+
+    uuid: Uuid
+    name: Annotated[str, Meta(description="What the profile is called now, whatever the version.")]
+    description: str | None
+    version: int
+    is_current: Annotated[bool, Meta(description="Whether this is the version that devices are given now.")]
+    current_uuid: Annotated[Uuid, Meta(description="The version that devices are given now.")]
+    token: Annotated[str, Meta(description="Its enrollment token.")]
+    defined_at: datetime
+    settings: Annotated[
+        dict[str, Any], Meta(extra_json_schema={"$ref": SCHEMAS.format(name=ProfileSettings.__name__)})
+    ]
+    service_profile: Annotated[
+        dict[str, Any],
+        Meta(description="What Apple was sent, in Apple's own keys, or has of one made elsewhere."),
+    ]
+
+
 class ErrorAnswer(msgspec.Struct, frozen=True):
     """What went wrong, in a sentence, and what to do next."""
 
@@ -60,9 +90,8 @@ class ErrorAnswer(msgspec.Struct, frozen=True):
     next_step: str
 
 
-def device_answer(
-    row: DeviceRow, *, profile: ProfileOfDevice | None, device_name: str | None
-) -> DeviceAnswer:
+def device_answer(row: DeviceRow, *, version: VersionView | None) -> DeviceAnswer:
+    """`version` is what is known here of the profile that the device has, None where nothing is."""
     return DeviceAnswer(
         serial=row.serial,
         state=row.state.value,
@@ -79,6 +108,47 @@ def device_answer(
         profile_status=row.profile_status,
         profile_assigned_at=row.facts.profile_assigned_at,
         profile_pushed_at=row.facts.profile_pushed_at,
-        profile=profile,
-        device_name=device_name,
+        profile=_profile_of(row, version),
+        device_name=_name_of(row, version),
     )
+
+
+def profile_answer(version: VersionView) -> ProfileAnswer:
+    return ProfileAnswer(
+        uuid=version.profile_uuid,
+        name=version.profile.name,
+        description=version.settings.description,
+        version=version.number,
+        is_current=version.is_current,
+        current_uuid=version.profile.profile_uuid,
+        token=version.profile.token_name,
+        defined_at=version.defined_at,
+        settings=_ordered(version.settings),
+        service_profile=dict(version.wire),
+    )
+
+
+def uuid_of(row: DeviceRow) -> str | None:
+    """Return the UUID of the profile that a device has; a removed one is none."""
+    if row.profile_uuid is None or not has_profile(row.profile_status, row.profile_uuid):
+        return None
+    return plain_uuid(row.profile_uuid)
+
+
+def _ordered(settings: ProfileSettings) -> dict[str, Any]:
+    found = msgspec.structs.asdict(settings)
+    return {name: found[name] for name in (*NOT_APPLES, *(each for each in found if each not in NOT_APPLES))}
+
+
+def _profile_of(row: DeviceRow, version: VersionView | None) -> ProfileOfDevice | None:
+    if version is not None:
+        return ProfileOfDevice(version.profile_uuid, version.profile.name, version.number, version.is_current)
+    uuid = uuid_of(row)
+    return None if uuid is None else ProfileOfDevice(uuid, name=None, version=None, is_current=None)
+
+
+def _name_of(row: DeviceRow, version: VersionView | None) -> str | None:
+    template = None if version is None else version.settings.device_name_template
+    if template is None:
+        return None
+    return device_name(template, serial=row.serial, kind=kind_of_device(row.family, row.platform))

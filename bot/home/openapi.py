@@ -5,16 +5,23 @@ from typing import Any
 import msgspec
 
 from bot import __version__
-from bot.home.answers import DeviceAnswer, ErrorAnswer
+from bot.backend.profile import ProfileSettings
+from bot.home.answers import SCHEMAS, DeviceAnswer, ErrorAnswer, ProfileAnswer
 
 Json = dict[str, Any]
 
-_SCHEMAS = "#/components/schemas/{name}"
+_ANSWERS = (DeviceAnswer, ProfileAnswer, ProfileSettings, ErrorAnswer)
+_SETTINGS = (
+    "Every setting of the version, those first that Apple's profile has no key for; null where nothing was"
+    " given. mdm_url null is the address of the enrollment token; service_profile has what was sent."
+    " Certificates are base64 DER."
+)
 
 
 def document() -> Json:
     """Return the description of the whole API."""
-    _, schemas = msgspec.json.schema_components((DeviceAnswer, ErrorAnswer), ref_template=_SCHEMAS)
+    _, schemas = msgspec.json.schema_components(_ANSWERS, ref_template=SCHEMAS)
+    schemas[ProfileSettings.__name__]["description"] = _SETTINGS
     return {
         "openapi": "3.1.0",
         "info": {
@@ -31,6 +38,14 @@ def document() -> Json:
                 "A device by its serial number",
                 DeviceAnswer,
                 _in_path("serial", "The serial number, in capitals or not.", "C02EXAMPLE1"),
+            ),
+            "/api/v1/profiles/{uuid}": _reads(
+                "getProfile",
+                "A version of a profile by its UUID",
+                ProfileAnswer,
+                _in_path(
+                    "uuid", "With or without dashes, in capitals or not.", "88FC4E378FEA4021A94B2D7268FBF767"
+                ),
             ),
             "/api/v1/openapi.json": _describes(),
         },
@@ -88,7 +103,7 @@ def _in_path(name: str, description: str, example: str) -> Json:
 
 
 def _response(description: str, answer: type[msgspec.Struct]) -> Json:
-    schema = {"$ref": _SCHEMAS.format(name=answer.__name__)}
+    schema = {"$ref": SCHEMAS.format(name=answer.__name__)}
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 

@@ -13,14 +13,22 @@ from starlette.routing import BaseRoute, Mount, Route
 from bot.access.api_tokens import ApiTokenService
 from bot.access.errors import ApiTokenRefused
 from bot.devices.errors import DeviceUnknown
-from bot.devices.facts import DeviceRow
-from bot.devices.rules import has_profile
 from bot.devices.service import DeviceService
 from bot.home import openapi
-from bot.home.answers import DeviceAnswer, ErrorAnswer, ProfileOfDevice, device_answer
+from bot.home.answers import (
+    DeviceAnswer,
+    ErrorAnswer,
+    ProfileAnswer,
+    device_answer,
+    profile_answer,
+    uuid_of,
+)
 from bot.kit import logs
 from bot.kit.actor import Actor
 from bot.kit.errors import EnrollbotError
+from bot.profiles.errors import ProfileUnknown
+from bot.profiles.facts import VersionView
+from bot.profiles.service import ProfileService
 
 log = logs.get_logger(__name__)
 
@@ -42,12 +50,15 @@ class _ApiTokenMissing(EnrollbotError):
         )
 
 
-def routes(*, api_tokens: ApiTokenService, devices: DeviceService) -> list[BaseRoute]:
+def routes(
+    *, api_tokens: ApiTokenService, devices: DeviceService, profiles: ProfileService
+) -> list[BaseRoute]:
     """Return the routes of the API."""
-    api = _Api(api_tokens, devices)
+    api = _Api(api_tokens, devices, profiles)
     app = Starlette(
         routes=[
             Route("/v1/devices/{name}", api.reading(api.device)),
+            Route("/v1/profiles/{name}", api.reading(api.profile)),
             Route("/v1/openapi.json", _describe),
         ],
         exception_handlers={HTTPException: _refuse},
@@ -58,9 +69,10 @@ def routes(*, api_tokens: ApiTokenService, devices: DeviceService) -> list[BaseR
 
 
 class _Api:
-    def __init__(self, api_tokens: ApiTokenService, devices: DeviceService) -> None:
+    def __init__(self, api_tokens: ApiTokenService, devices: DeviceService, profiles: ProfileService) -> None:
         self._api_tokens = api_tokens
         self._devices = devices
+        self._profiles = profiles
 
     def reading(self, reads: Reads) -> Callable[[Request], Awaitable[Response]]:
         """Let `reads` answer who has an API token; what it raises becomes an answer too."""
@@ -72,7 +84,7 @@ class _Api:
                     return _json(await reads(_name_in(request), actor))
                 except (_ApiTokenMissing, ApiTokenRefused) as problem:
                     return _error(401, problem, headers=_BEARER)
-                except DeviceUnknown as problem:
+                except (DeviceUnknown, _NoSuchProfile) as problem:
                     return _error(404, problem)
                 except Exception:
                     log.exception("the API cannot answer")
@@ -84,7 +96,22 @@ class _Api:
         if not _is_plain(serial):
             raise DeviceUnknown
         row = await self._devices.known(serial, actor=actor)
-        return device_answer(row, profile=_profile_of(row), device_name=None)
+        uuid = uuid_of(row)
+        return device_answer(row, version=await self._version(uuid, actor) if uuid else None)
+
+    async def profile(self, uuid: str, actor: Actor) -> ProfileAnswer:
+        version = await self._version(uuid, actor) if _is_plain(uuid) else None
+        if version is None:
+            raise _NoSuchProfile
+        await self._profiles.note_read(version.profile.id)
+        return profile_answer(version)
+
+    async def _version(self, uuid: str, actor: Actor) -> VersionView | None:
+        """Return what is known of a profile, None where nothing is, or nothing for the actor to see."""
+        try:
+            return await self._profiles.version_of(uuid, actor=actor)
+        except ProfileUnknown:
+            return None
 
 
 class _Failed(EnrollbotError):
@@ -92,6 +119,16 @@ class _Failed(EnrollbotError):
         super().__init__(
             f"Something went wrong (reference {reference}).",
             next_step="Try again; whoever runs the bot finds the reason in its log by the reference.",
+        )
+
+
+class _NoSuchProfile(EnrollbotError):
+    """No version here has this UUID, or none that the actor may see: both sound the same."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "There is no such profile here, or it is not yours to see.",
+            next_step="Read a device: its answer has the UUID of its profile, if it has one.",
         )
 
 
@@ -142,12 +179,6 @@ def _name_in(request: Request) -> str:
 def _is_plain(text: str) -> bool:
     """Say whether a text can be a serial number or UUID at all: PostgreSQL takes no NUL, for one."""
     return text.isascii() and text.isprintable() and len(text) <= _LONGEST
-
-
-def _profile_of(row: DeviceRow) -> ProfileOfDevice | None:
-    if row.profile_uuid is None or not has_profile(row.profile_status, row.profile_uuid):
-        return None
-    return ProfileOfDevice(row.profile_uuid, name=None, version=None, is_current=None)
 
 
 def _json(answer: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -32,10 +32,12 @@ async def sends(house: House, head: bytes) -> bytes:
         await writer.wait_closed()
 
 
-async def test_an_mdm_server_reads_what_the_bot_knows_until_its_api_token_is_revoked(paris: House) -> None:
-    good, api_tokens = await bearer(paris), paris.bot.services.api_tokens
-    serial = paris.apple.snapshot()[3]["serial_number"]
-    async with httpx.AsyncClient(base_url=f"{paris.url}/api/v1", headers=good) as client:
+async def test_an_mdm_server_reads_what_the_bot_knows_until_its_api_token_is_revoked(house: House) -> None:
+    token_id = await house.has_token("paris", devices=5)
+    profile = await house.has_profile(token_id, "Sales iPad", device_name_template="Sales-{{SERIAL}}")
+    good, api_tokens = await bearer(house), house.bot.services.api_tokens
+    serial = house.apple.snapshot()[3]["serial_number"]
+    async with httpx.AsyncClient(base_url=f"{house.url}/api/v1", headers=good) as client:
         described = Described((await client.get("/openapi.json", headers={"Authorization": ""})).json())
         found = await client.get(f"/devices/{serial.lower()}")
         described.check(found)
@@ -44,12 +46,17 @@ async def test_an_mdm_server_reads_what_the_bot_knows_until_its_api_token_is_rev
         described.check(head)
         assert (head.content, head.headers["content-length"]) == (b"", found.headers["content-length"])
 
+        read = await client.get(f"/profiles/{profile.profile_uuid}")
+        described.check(read)
+        assert read.json()["settings"]["device_name_template"] == "Sales-{{SERIAL}}"
+        assert read.json()["service_profile"]["profile_name"] == "Sales iPad"
+
         await api_tokens.revoke("mdm", actor=ROOT)
         refused = await client.get(f"/devices/{serial}")
         described.check(refused)
         assert refused.status_code == 401
     [token] = await api_tokens.list_api_tokens(actor=ROOT)
-    assert token.last_used_at == paris.clock.now()
+    assert token.last_used_at == house.clock.now()
 
 
 async def test_the_api_answers_in_socket_mode_too_and_bears_whatever_is_sent(

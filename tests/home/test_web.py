@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,10 +13,12 @@ import pytest
 from starlette.applications import Starlette
 
 from bot.access.api_tokens import ApiTokenService
+from bot.backend.profile import Authentication, ProfileSettings
 from bot.home import openapi, web
 from bot.kit.actor import Actor
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
+from bot.profiles.facts import ProfileView
 from tests.fakes.backend import device
 from tests.fakes.clock import FakeClock
 from tests.fakes.described import Described
@@ -54,7 +57,7 @@ class Api:
 async def api(database: Database, clock: FakeClock, keyring: Keyring) -> AsyncIterator[Api]:
     rooms = Rooms.open(database, clock, keyring)
     tokens = ApiTokenService(db=database, clock=clock, audit=rooms.audit)
-    app = Starlette(routes=web.routes(api_tokens=tokens, devices=rooms.devices))
+    app = Starlette(routes=web.routes(api_tokens=tokens, devices=rooms.devices, profiles=rooms.profiles))
 
     async def check(answer: httpx.Response) -> None:
         await answer.aread()
@@ -70,11 +73,16 @@ async def api(database: Database, clock: FakeClock, keyring: Keyring) -> AsyncIt
 
 async def test_a_device_is_answered_with_what_is_known_of_it(api: Api) -> None:
     server, _ = await api.rooms.add_token("paris", tags=("schools",))
-    uuid = "AB" * 16
+    made_elsewhere = "AB" * 16
     server.put(
         device("C02A"),
-        device("C02B", profile_uuid=uuid, profile_status="pushed", profile_pushed_at=api.rooms.clock.now()),
-        device("C02C", profile_uuid=uuid, profile_status="removed"),
+        device(
+            "C02B",
+            profile_uuid=made_elsewhere,
+            profile_status="pushed",
+            profile_pushed_at=api.rooms.clock.now(),
+        ),
+        device("C02C", profile_uuid=made_elsewhere, profile_status="removed"),
         device("C02D"),
     )
     await api.rooms.run_all()
@@ -105,7 +113,7 @@ async def test_a_device_is_answered_with_what_is_known_of_it(api: Api) -> None:
         "profile_status": "pushed",
         "profile_assigned_at": None,
         "profile_pushed_at": "2026-05-01T09:00:00Z",
-        "profile": {"uuid": uuid, "name": None, "version": None, "is_current": None},
+        "profile": {"uuid": made_elsewhere, "name": None, "version": None, "is_current": None},
         "device_name": None,
     }
     # In any case, with space around it, and for whoever reads its tag.
@@ -125,6 +133,95 @@ async def test_a_device_is_answered_with_what_is_known_of_it(api: Api) -> None:
     await api.rooms.tokens.remove(paris.id, typed_name="paris", actor=ADMIN)
     assert (await api.json("/devices/C02A", everything))["token"] is None
     assert (await api.get("/devices/C02A", schools)).status_code == 404
+
+
+async def defined(rooms: Rooms, token_id: str) -> tuple[ProfileView, ProfileView]:
+    """Define two versions of a profile: the first as it was, and the one in force."""
+    settings = ProfileSettings(
+        name="Sales iPad",
+        description="For people in sales",
+        user_affinity=True,
+        authentication=Authentication.SETUP_ASSISTANT_MODERN,
+        device_name_template="Sales-{{SERIAL}}-{{DEVICETYPE}}",
+        mdm_url="https://mdm.example.com/enroll",
+        hidden_screens=("Siri",),
+    )
+    drafts, made = rooms.profiles.drafts, []
+    draft = await drafts.open_new(ADMIN, token_id=token_id, settings=settings)
+    for _ in range(2):
+        await drafts.begin_sending(draft.id, ADMIN)
+        made.append((await rooms.profiles.define(draft.id, actor=ADMIN)).profile)
+        draft = await drafts.open_edit(made[0].id, ADMIN)
+        draft = await drafts.save(draft.id, ADMIN, {"name": "Sales", "device_name_template": None})
+    return made[0], made[1]
+
+
+async def test_a_profile_is_answered_with_what_apples_has_no_key_for_and_what_apple_was_sent(
+    api: Api,
+) -> None:
+    server, token = await api.rooms.add_token("paris", tags=("schools",))
+    first, second = await defined(api.rooms, token.id)
+    server.put(device("C02A", profile_uuid=first.profile_uuid, profile_status="assigned"))
+    server.put(device("C02B", family=None, profile_uuid=second.profile_uuid, profile_status="pushed"))
+    await api.rooms.run_all()
+    everything, schools, hq = (
+        await api.bearer("mdm"),
+        await api.bearer("s", "schools"),
+        await api.bearer("h", "hq"),
+    )
+
+    plain = await api.json("/devices/C02B", everything)
+    assert (plain["profile"]["version"], plain["profile"]["is_current"], plain["device_name"]) == (
+        2,
+        True,
+        None,
+    )
+    carried = await api.json("/devices/C02A", schools)
+    assert carried["profile"] == {
+        "uuid": first.profile_uuid,
+        "name": "Sales",
+        "version": 1,
+        "is_current": False,
+    }
+    assert carried["device_name"] == "Sales-C02A-iPad"
+
+    # Reading a device is not yet reading its profile.
+    assert (await api.rooms.profiles.get("Sales", actor=ADMIN)).read_at is None
+    found = await api.json(f"/profiles/{first.profile_uuid}", everything)
+    settings = found.pop("settings")
+    sent = {
+        key: value
+        for key, value in server.profiles[first.profile_uuid].items()
+        if key in found["service_profile"]
+    }
+    assert found.pop("service_profile") == sent
+    assert sent["profile_name"] == "Sales iPad"
+    assert found == {
+        "uuid": first.profile_uuid,
+        "name": "Sales",
+        "description": "For people in sales",
+        "version": 1,
+        "is_current": False,
+        "current_uuid": second.profile_uuid,
+        "token": "paris",
+        "defined_at": "2026-05-01T09:00:00Z",
+    }
+    assert list(settings.items())[:4] == [
+        ("user_affinity", True),
+        ("authentication", "setup_assistant_modern"),
+        ("install_company_portal", False),
+        ("device_name_template", "Sales-{{SERIAL}}-{{DEVICETYPE}}"),
+    ]
+    assert set(settings) == set(ProfileSettings.__struct_fields__)
+    assert settings["hidden_screens"] == ["Siri"]
+    assert (await api.rooms.profiles.get("Sales", actor=ADMIN)).read_at == api.rooms.clock.now()
+
+    dashed = str(uuid.UUID(first.profile_uuid))
+    assert (await api.json(f"/profiles/{dashed}", schools))["uuid"] == first.profile_uuid
+    odd = (first.profile_uuid, "0" * 32, "x", "%00", "%20", "-", f"{first.profile_uuid}%00", "%C3%9F" * 32)
+    answers = [await api.get(f"/profiles/{each}", hq if each is odd[0] else everything) for each in odd]
+    assert {(answer.status_code, answer.text) for answer in answers} == {(404, answers[0].text)}
+    assert (await api.get(f"/profiles/{dashed}")).status_code == 401
 
 
 async def test_nobody_reads_without_an_api_token_that_is_good(api: Api) -> None:
