@@ -34,20 +34,18 @@ class Described:
         if told is not None:
             schema = told["content"]["application/json"]["schema"]
             for name, header in told.get("headers", {}).items():
-                self._hold(answer.headers[name], header["schema"])
+                self.hold(answer.headers[name], header["schema"])
         else:
             assert status in ("404", "405"), f"{method} {answer.request.url.path} {status} is not described"
-        self._hold(answer.json(), schema)
+        self.hold(answer.json(), schema)
 
     def _responses(self, path: str, method: str) -> Json | None:
         for template, operations in self.document["paths"].items():
-            if re.fullmatch(
-                re.sub(r"\{\w+\}", "[^/]+", re.escape(template).replace(r"\{", "{").replace(r"\}", "}")), path
-            ):
+            if re.fullmatch("[^/]+".join(map(re.escape, re.split(r"\{\w+\}", template))), path):
                 found: Json | None = operations.get(method, {}).get("responses")
                 return found
         return None
 
-    def _hold(self, value: object, schema: Json) -> None:
+    def hold(self, value: object, schema: Json) -> None:
         whole = {"components": self.document["components"], **schema}
         Draft202012Validator(whole).validate(value)

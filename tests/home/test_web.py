@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -322,3 +323,15 @@ async def test_the_description_is_read_without_an_api_token_and_is_whole(api: Ap
     assert named == set(described["components"]["schemas"])
     operations = [each["get"] for each in described["paths"].values()]
     assert len({each["operationId"] for each in operations}) == len(operations)
+
+
+def test_the_examples_of_the_documentation_are_as_described() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    device_example, profile_example = map(json.loads, re.findall(r"```json\n(.*?)```", text, re.DOTALL))
+    DESCRIBED.hold(device_example, {"$ref": "#/components/schemas/DeviceAnswer"})
+    schemas = DESCRIBED.document["components"]["schemas"]
+    assert list(profile_example) == list(schemas["ProfileAnswer"]["properties"])
+    settings = profile_example["settings"]
+    assert settings.pop("…") == "and all the others"
+    known = schemas["ProfileSettings"]
+    DESCRIBED.hold(settings, {"properties": known["properties"], "additionalProperties": False})
