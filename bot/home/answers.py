@@ -16,14 +16,16 @@ from bot.profiles.service import plain_uuid
 
 #: Where the description of an answer stands, by its name.
 SCHEMAS = "#/components/schemas/{name}"
-#: What Apple's profile has no key for, and the MDM server can have from here alone: first in an answer.
-NOT_APPLES = ("user_affinity", "authentication", "install_company_portal", "device_name_template")
+#: What the service's profile has no key for, and the MDM server can have from here alone: first in an answer.
+KEPT_HERE = ("user_affinity", "authentication", "install_company_portal", "device_name_template")
 
-Uuid = Annotated[str, Meta(description="As Apple writes it: 32 hexadecimal digits in capitals.")]
+Uuid = Annotated[
+    str, Meta(description="As the enrollment service writes it: 32 hexadecimal digits in capitals.")
+]
 
 
 class ProfileOfDevice(msgspec.Struct, frozen=True):
-    """The profile that Apple has for a device. Name and version are null for one that was not made here."""
+    """The profile that the service has for a device; name and version are null for one not made here."""
 
     uuid: Uuid
     name: str | None
@@ -39,7 +41,9 @@ class DeviceAnswer(msgspec.Struct, frozen=True):
     serial: str
     state: Annotated[
         Literal["present", "removed", "forgotten"],
-        Meta(description="removed: gone from Apple's list; forgotten: left out here by an administrator."),
+        Meta(
+            description="removed: gone from the service's list; forgotten: left out here by an administrator."
+        ),
     ]
     is_removed: bool
     removed_at: datetime | None
@@ -47,12 +51,15 @@ class DeviceAnswer(msgspec.Struct, frozen=True):
     description: str | None
     color: str | None
     asset_tag: str | None
-    os: Annotated[str | None, Meta(description="In Apple's words, such as iOS or OSX.")]
-    family: Annotated[str | None, Meta(description="In Apple's words, such as iPad or Mac.")]
+    os: Annotated[str | None, Meta(description="In the service's words, such as iOS or OSX.")]
+    family: Annotated[str | None, Meta(description="In the service's words, such as iPad or Mac.")]
     platform: Annotated[str, Meta(description="ios, macos, tvos, visionos or other.")]
     token: Annotated[str | None, Meta(description="Its enrollment token; null where that was removed.")]
     profile_status: Annotated[
-        str, Meta(description="In Apple's words: empty, assigned, pushed (fetched by the device) or removed.")
+        str,
+        Meta(
+            description="In the service's words: empty, assigned, pushed (fetched by the device) or removed."
+        ),
     ]
     profile_assigned_at: datetime | None
     profile_pushed_at: datetime | None
@@ -79,7 +86,7 @@ class ProfileAnswer(msgspec.Struct, frozen=True):
     ]
     service_profile: Annotated[
         dict[str, Any],
-        Meta(description="What Apple was sent, in Apple's own keys, or has of one made elsewhere."),
+        Meta(description="What the service was sent, in its own keys, or has of one made elsewhere."),
     ]
 
 
@@ -137,7 +144,7 @@ def uuid_of(row: DeviceRow) -> str | None:
 
 def _ordered(settings: ProfileSettings) -> dict[str, Any]:
     found = msgspec.structs.asdict(settings)
-    return {name: found[name] for name in (*NOT_APPLES, *(each for each in found if each not in NOT_APPLES))}
+    return {name: found[name] for name in (*KEPT_HERE, *(each for each in found if each not in KEPT_HERE))}
 
 
 def _profile_of(row: DeviceRow, version: VersionView | None) -> ProfileOfDevice | None:

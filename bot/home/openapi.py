@@ -12,8 +12,9 @@ Json = dict[str, Any]
 
 _ANSWERS = (DeviceAnswer, ProfileAnswer, ProfileSettings, ErrorAnswer)
 _SETTINGS = (
-    "Every setting of the version, those first that Apple's profile has no key for; null where nothing was"
-    " given. mdm_url null is the address of the enrollment token; service_profile has what was sent."
+    "Every setting of the version, those first that the service's profile has no key for; null where"
+    " nothing was given. mdm_url null is the address of the enrollment token; service_profile has what was"
+    " sent."
     " Certificates are base64 DER."
 )
 
