@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.home import blocks as home_blocks
+from bot.sandbox import offers
 from bot.sandbox.slack import people
 from tests.fakes.clock import FakeClock
 from tests.fakes.house import open_house
@@ -84,3 +85,24 @@ async def refused(house: House, user_id: str, command: str, *, role: str) -> Non
 
 async def token_id_of(house: House) -> str:
     return (await house.contents())["token_secret"][0].split("'")[1]
+
+
+async def test_the_page_offers_the_commands_that_help_shows_and_a_role_granted_in_chat_counts_at_once(
+    paris: House,
+) -> None:
+    commands = await offers.slash_commands(paris.settings)
+    workspace = paris.slack.workspace
+    asking = offers.roles(paris.settings, paris.clock, users=workspace.users, groups=workspace.groups)
+    async with asking as role_of:
+
+        async def offered(person: str) -> list[str]:
+            (slash,) = offers.allowed(commands, await role_of(person))
+            return [f"/enroll {home_blocks.short_usage(entry['usage'])}" for entry in slash["usages"]]
+
+        for person, visitor in ((people.ANA, paris.ana), (people.BEN, paris.ben), (people.CLEO, paris.cleo)):
+            helped = (await paris.types(visitor, "/enroll help")).text
+            every = await offered(people.ANA)
+            assert await offered(person) == [usage for usage in every if f"`{usage}`" in helped]
+        assert "/enroll role list" not in await offered(people.BEN)
+        await paris.types(paris.ana, "/enroll role grant @mdm-approvers admin")
+        assert await offered(people.BEN) == await offered(people.ANA)

@@ -21,6 +21,7 @@ from bot.sandbox.slack.workspace import Workspace
 
 Json = dict[str, Any]
 Handler = Callable[[Request], Awaitable[Response]]
+Offered = Callable[[str], Awaitable[Json]]
 STATIC = Path(__file__).parent.parent / "static"
 NOT_BUILT = "The page is not built yet. Run `make ui`, then load this address again.\n"
 SHOWN = 500
@@ -32,7 +33,10 @@ POLICY = (
 
 
 class Page:
-    """What one page sees and does. `commands` and `links` are shown as they were given."""
+    """What one page sees and does. `commands` and `links` are shown as they were given.
+
+    `offered` tells what of the snapshot depends on what a person may do in the bot; its keys win.
+    """
 
     def __init__(
         self,
@@ -44,6 +48,7 @@ class Page:
         links: dict[str, str],
         closing: asyncio.Event,
     ) -> None:
+        self.offered: Offered | None = None
         self._workspace = workspace
         self._renderer = renderer
         self._acts = acts
@@ -95,6 +100,7 @@ class Page:
             "commands": self._commands,
             "shortcuts": self._acts.shortcuts,
             "links": self._links,
+            "first_visit": None,
         }
 
     def messages(
@@ -153,7 +159,10 @@ class Page:
         return JSONResponse({"ok": True, "people": self.people()})
 
     async def _snapshot(self, request: Request) -> Response:
-        return JSONResponse({"ok": True, **self.snapshot(self._asking(request))})
+        person = self._asking(request)
+        # Before the snapshot is taken, which must not be older than what follows it in the feed.
+        offered = await self.offered(person) if self.offered else {}
+        return JSONResponse({"ok": True, **self.snapshot(person), **offered})
 
     async def _older(self, request: Request) -> Response:
         person = self._asking(request)
