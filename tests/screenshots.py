@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
 from bot.sandbox.run import Sandbox, sandbox
-from tests.fakes.browser import chromium
+from tests.fakes.browser import PAST_FIRST_VISIT, chromium
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 MOST_BYTES = 150_000
@@ -53,6 +53,7 @@ async def opened(browser: Browser, box: Sandbox, **settings: object) -> Page:
         **{"locale": "en-GB", "timezone_id": "Europe/Paris", "reduced_motion": "reduce", **settings}  # type: ignore[arg-type]
     )
     context.set_default_timeout(PATIENCE_MS)
+    await context.add_init_script(PAST_FIRST_VISIT)
     page = await context.new_page()
     await page.goto(box.url)
     await expect(page.get_by_role("heading", name="device-enrollment")).to_be_visible()

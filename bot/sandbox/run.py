@@ -17,9 +17,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 
+from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
 from bot.sandbox import offers
 from bot.sandbox.apple.stand_in import AppleStandIn
@@ -30,9 +32,13 @@ from bot.sandbox.clock import MovedClock
 from bot.sandbox.seed import READY, ImportFiles, seed
 from bot.sandbox.serving import serving
 from bot.sandbox.slack import people
+from bot.sandbox.slack.page import Offered
 from bot.sandbox.slack.standin import SlackStandIn
+from bot.sandbox.tour import first_visit
 from bot.settings import Settings
 from bot.slack.manifest import EVENTS, SCOPES
+
+Json = dict[str, Any]
 
 SLASH = "/enroll"
 MOST_DEVICES = 1_000_000
@@ -170,11 +176,12 @@ async def sandbox(
         apple_url = await stack.enter_async_context(serving(apple.app))
         bot_port = _free_port()
         settings = Settings.load({"ENROLLBOT_COMMAND": SLASH, "ENROLLBOT_ENCRYPTION_KEYS": key})
+        commands = await offers.slash_commands(settings)
         slack = SlackStandIn(
             clock,
             folder=place / "slack",
             bot_url=f"http://127.0.0.1:{bot_port}/slack/events",
-            commands=await offers.slash_commands(settings),
+            commands=commands,
             shortcuts=offers.shortcuts(settings),
             links={"abm_url": f"{apple_url}/abm"},
             scopes=list(SCOPES),
@@ -187,12 +194,31 @@ async def sandbox(
         stack.push_async_callback(slack.close)
         environment = _environment(place, slack, apple_url=apple_url, bot_port=bot_port, key=key)
         bot = await stack.enter_async_context(_bot(environment, files, bot_port, clock_file=place / _CLOCK))
+        role_of = await stack.enter_async_context(
+            offers.roles(
+                Settings.load(environment),
+                clock,
+                users=slack.workspace.users,
+                groups=slack.workspace.groups,
+            )
+        )
+        server_url = f"{apple_url}/abm/servers/{apple.server(READY).server_uuid}"
+        slack.page.offered = _offered(role_of, commands=commands, server_url=server_url)
         _remember(place, seeded=True)
         box = Sandbox(page_url, f"{apple_url}/abm", apple, slack, environment, bot, clock)
         switches = Switches(apple, slack=slack.faults, clock=clock, move_clock=box.move_clock)
         slack.serve_also(Behind(switches, requests, closing=slack.closing).routes())
         slack.is_bot_up = True
         yield box
+
+
+def _offered(role_of: offers.RoleOf, *, commands: list[Json], server_url: str) -> Offered:
+    async def offered(person: str) -> Json:
+        role = await role_of(person)
+        visit = first_visit(slash=SLASH, token=READY, server_url=server_url, is_admin=role >= Role.ADMIN)
+        return {"commands": offers.allowed(commands, role), "first_visit": visit}
+
+    return offered
 
 
 def _prepare(folder: Path, *, fresh: bool) -> str:

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from playwright.async_api import Browser, async_playwright
 
+#: Tells the page that its first visit is over, as it tells itself: run it before the page's own scripts.
+PAST_FIRST_VISIT = "localStorage.setItem('first-visit', '\"over\"')"
 FLAGS = (
     "--headless",
     "--no-sandbox",

@@ -23,10 +23,12 @@ from bot.sandbox.behind.requests import Requests
 from bot.sandbox.behind.switches import Switches
 from bot.sandbox.behind.web import Behind
 from bot.sandbox.clock import MovedClock
+from bot.sandbox.tour import first_visit
 from bot.slack.blocks import Message
 from bot.tokens.facts import NextAction, NextStep, TokenState
 from tests.builders import NOW, awaiting_token, token_view
 from tests.fakes.backend import TEXTS, device
+from tests.fakes.browser import PAST_FIRST_VISIT
 from tests.fakes.clock import FakeClock
 from tests.fakes.slack_world import SlackWorld, slack_world
 from tests.sandbox.apple_client import keys
@@ -165,11 +167,13 @@ class Stage:
             await self.says(Message(text), thread_ts=ts)
         return ts
 
-    async def opened(self, *, frozen: bool = False, **settings: Any) -> Page:
-        """Open the page as Ana, who is past its first visit."""
+    async def opened(self, *, frozen: bool = False, is_first_visit: bool = False, **settings: Any) -> Page:
+        """Open the page as Ana, who is past its first visit if not told otherwise."""
         settings = {"locale": "en-GB", "timezone_id": "Europe/Paris", "reduced_motion": "reduce", **settings}
         context = await self.browser.new_context(**settings)
         self.contexts.append(context)
+        if not is_first_visit:
+            await context.add_init_script(PAST_FIRST_VISIT)
         page = await context.new_page()
         if frozen:
             await page.clock.set_fixed_time(self.world.clock.now())
@@ -222,6 +226,19 @@ async def person_menu(stage: Stage, page: Page) -> None:
     await expect(page.get_by_role("menuitemradio", name="Ben Okoro")).to_be_visible()
 
 
+async def suggestions(stage: Stage, page: Page) -> None:
+    await page.get_by_role("button", name="You are Ana Lima").click()
+    await page.get_by_role("menuitem", name="Show me around").click()
+    await expect(page.get_by_role("dialog", name="Three commands to begin with")).to_be_visible()
+    await expect(page.get_by_role("menu")).to_have_count(0)
+
+
+async def tour(stage: Stage, page: Page) -> None:
+    await suggestions(stage, page)
+    await page.get_by_role("button", name="Show me around").click()
+    await expect(page.get_by_text("Step 1 of 5")).to_be_visible()
+
+
 async def completion(stage: Stage, page: Page) -> None:
     box = page.get_by_label("Message #device-enrollment")
     await box.fill("/enroll to")
@@ -243,6 +260,12 @@ async def requests(stage: Stage, page: Page) -> None:
     await expect(drawer.get_by_role("region", name="Request", exact=True)).to_be_visible()
 
 
+async def offered(person: str) -> Json:
+    """Let everybody be shown around, as an admin of the sandbox is."""
+    visit = first_visit(slash="/enroll", token="paris", server_url="http://127.0.0.1:9/abm", is_admin=True)
+    return {"first_visit": visit}
+
+
 Scene = Callable[[Stage, Page], Awaitable[None]]
 SCENES: dict[str, Scene] = {
     "channel": channel,
@@ -251,6 +274,8 @@ SCENES: dict[str, Scene] = {
     "refused modal": refused_modal,
     "home": home,
     "person menu": person_menu,
+    "suggestions": suggestions,
+    "tour": tour,
     "completion": completion,
     "switches": switches,
     "requests": requests,
@@ -271,6 +296,7 @@ async def staged(browser: Browser, folder: Path) -> AsyncIterator[Stage]:
     async with slack_world(clock, commands=commands, links={"abm_url": "http://127.0.0.1:9/abm"}) as world:
         log = Requests(apple, world.standin)
         levers = Switches(apple, slack=world.standin.faults, clock=moved, move_clock=moved.move)
+        world.standin.page.offered = offered
         world.standin.serve_also(Behind(levers, log, closing=world.standin.closing).routes())
         stage = Stage(world, browser, [])
         await stage.talk()

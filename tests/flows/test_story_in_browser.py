@@ -4,29 +4,39 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from bot.sandbox.run import Sandbox, sandbox
 from bot.sandbox.seed import WAITING_DEVICES
-from tests.fakes.browser import chromium
+from tests.fakes.browser import PAST_FIRST_VISIT, chromium
 
 DEVICES = 400
 
 
-@pytest.fixture
-async def box(tmp_path: Path) -> AsyncIterator[Sandbox]:
-    async with sandbox(devices=DEVICES, folder=tmp_path / "sandbox") as running:
+# Both newcomers come to the same sandbox: starting it takes longer than walking through it.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
+    async with sandbox(devices=DEVICES, folder=tmp_path_factory.mktemp("story") / "sandbox") as running:
         yield running
 
 
-@pytest.fixture
-async def browser(box: Sandbox) -> AsyncIterator[BrowserContext]:
-    async with chromium() as started:
-        context = await started.new_context(accept_downloads=True, viewport={"width": 1280, "height": 900})
-        context.set_default_timeout(20_000)
-        expect.set_options(timeout=20_000)
-        yield context
-        await context.close()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started(box: Sandbox) -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(started: Browser) -> AsyncIterator[BrowserContext]:
+    context = await started.new_context(accept_downloads=True, viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(20_000)
+    expect.set_options(timeout=20_000)
+    yield context
+    await context.close()
 
 
 async def type_command(page: Page, text: str) -> None:
@@ -53,11 +63,12 @@ async def get_token_file(browser: BrowserContext, box: Sandbox, certificate: Pat
 async def test_a_newcomer_adds_a_token_and_finds_its_devices(
     box: Sandbox, browser: BrowserContext, tmp_path: Path
 ) -> None:
+    await browser.add_init_script(PAST_FIRST_VISIT)
     page = await browser.new_page()
     await page.goto(box.url)
     messages = page.get_by_role("article")
     # It opens with a token that is there already, and synced.
-    await expect(messages.filter(has_text=f"{DEVICES} devices now")).to_be_visible()
+    await expect(messages.filter(has_text=f"{DEVICES} devices now").first).to_be_visible()
 
     await type_command(page, "/enroll token add")
     form = page.get_by_role("dialog")
@@ -101,3 +112,60 @@ async def test_a_newcomer_adds_a_token_and_finds_its_devices(
     await type_command(page, f"/enroll device show {serial}")
     await expect(messages.filter(has_text=serial).last).to_contain_text("lyon")
     assert box.slack.complaints == []
+
+
+async def test_the_tour_leads_a_newcomer_with_the_keyboard_to_a_renewed_token(
+    box: Sandbox, browser: BrowserContext, tmp_path: Path
+) -> None:
+    page = await browser.new_page()
+    await page.goto(box.url)
+    first = page.get_by_role("dialog", name="Three commands to begin with")
+    await expect(first).to_be_focused()
+    commands = first.get_by_role("list", name="Suggested commands").get_by_role("button")
+    await expect(commands).to_have_count(3)
+    await first.get_by_role("button", name="Show me around").press("Enter")
+
+    def step(number: int, title: str) -> Locator:
+        return page.get_by_role("dialog", name=title).filter(has_text=f"Step {number} of 5")
+
+    await step(1, "See how the tokens stand").get_by_role("button", name="Send /enroll").press("Enter")
+    begin = step(2, "Begin the renewal of paris").get_by_role("button", name="Send /enroll token renew paris")
+    # The button keeps the focus from step to step: one goes on with Enter.
+    await expect(begin).to_be_focused()
+    await begin.press("Enter")
+    get = step(3, "Get the new file from Apple")
+    link = get.get_by_role("link", name="Open Apple Business Manager")
+    async with browser.expect_page() as opening:
+        await link.press("Enter")
+    portal = await opening.value
+    async with portal.expect_download() as download:
+        await portal.get_by_role("button", name="Download server token").click()
+    token_file = tmp_path / "paris.p7m"
+    await (await download.value).save_as(token_file)
+    await portal.close()
+    await page.reload()
+    await get.get_by_role("button", name="I have the file").press("Enter")
+    send = step(4, "Upload the file").get_by_role("button", name="Send /enroll token upload paris")
+    await send.press("Enter")
+    upload = page.get_by_role("dialog", name="Upload server token")
+    await upload.get_by_label("Server token (.p7m)").set_input_files(token_file)
+    await upload.get_by_role("button", name="Upload").press("Enter")
+    await expect(page.get_by_role("dialog", name="Token renewed")).to_be_visible()
+    await page.keyboard.press("Escape")
+    done = step(5, "The token paris is renewed")
+    await done.get_by_role("button", name="Finish").press("Enter")
+    await expect(page.get_by_label("Message #device-enrollment")).to_be_focused()
+    await type_command(page, "/enroll token list")
+    await expect(page.get_by_role("article").filter(has_text="365 days left").last).to_be_visible()
+    assert box.slack.complaints == []
+
+
+async def test_a_viewer_is_offered_what_a_viewer_may_do(box: Sandbox, browser: BrowserContext) -> None:
+    page = await browser.new_page()
+    await page.goto(f"{box.url}/?person=U0CLEO")
+    # No tour either: it ends with something that only an admin may do.
+    await expect(page.get_by_role("button", name="Skip")).to_be_visible()
+    await expect(page.get_by_role("button", name="Show me around")).to_have_count(0)
+    await page.get_by_label("Message #device-enrollment").fill("/enroll token ")
+    offered = page.get_by_role("listbox", name="Commands").get_by_role("option")
+    await expect(offered.get_by_role("code")).to_have_text(["/enroll token list", "/enroll token show NAME"])

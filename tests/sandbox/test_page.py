@@ -1,5 +1,6 @@
 """The page in a real browser: pressed here, the right payload at the bot, the answer drawn."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from tests.fakes.browser import chromium
 from tests.fakes.clock import FakeClock
+from tests.fakes.scenes import offered
 from tests.fakes.slack_world import SlackWorld, slack_world
 
 # One browser for all tests of this file: starting it takes longer than most of them.
@@ -170,6 +172,31 @@ async def test_a_command_is_completed_up_to_its_first_argument_and_its_usage_sta
     await box.press("Escape")
     await expect(page.get_by_role("option")).to_have_count(0)
     await expect(box).to_have_value("/enroll ")
+
+
+async def test_a_first_visit_suggests_commands_and_once_skipped_it_does_not_come_back(
+    browser: Browser, world: SlackWorld
+) -> None:
+    world.standin.page.offered = offered
+    page = await opened(browser, world)
+    first = page.get_by_role("dialog", name="Three commands to begin with")
+    await first.get_by_role("button", name="/enroll device list model:iPad").click()
+    assert (await next_payload(world))["text"] == "device list model:iPad"
+    await first.get_by_role("button", name="Show me around").click()
+    tour = page.get_by_role("dialog", name="See how the tokens stand")
+    # Escape belongs to where the keyboard is: beside the tour it ends nothing.
+    await page.get_by_label("Message #device-enrollment").press("Escape")
+    await page.reload()
+    await expect(tour).to_have_accessible_description(re.compile(r"/enroll tells every token at a glance"))
+    await tour.get_by_role("button", name="Skip").press("Enter")
+    await expect(page.get_by_label("Message #device-enrollment")).to_be_focused()
+    await page.reload()
+    await types(page, "/enroll status")
+    assert (await next_payload(world))["text"] == "status"
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await page.get_by_role("button", name="You are Ana Lima").click()
+    await page.get_by_role("menuitem", name="Show me around").click()
+    await expect(first).to_be_visible()
 
 
 async def test_a_message_is_drawn_as_slack_draws_it_and_never_as_html(

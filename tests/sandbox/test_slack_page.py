@@ -72,7 +72,7 @@ async def test_the_snapshot_has_every_documented_part(browser: httpx.AsyncClient
             "messages",
             "more",
         ),
-        *("views", "home", "commands", "shortcuts", "links"),
+        *("views", "home", "commands", "shortcuts", "links", "first_visit"),
     }
     assert [(channel["name"], channel["kind"]) for channel in snapshot["channels"]] == [
         ("device-enrollment", "channel"),

@@ -15,6 +15,7 @@ import { Avatar, MessageRow } from "./message";
 import { Form } from "./state";
 import { byTs, inChannel } from "./store";
 import { SurfaceProvider } from "./surface";
+import { Tour, useFirstVisit } from "./tour";
 import type { Channel, Confirm, Snapshot, User, View } from "./types";
 
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -100,7 +101,9 @@ function usePlace(state: Snapshot | null): [Place, (channel: string, tab?: "mess
   return [{ channel: known?.id ?? "", tab: tab === homeTab && known?.kind === "im" ? "home" : "messages" }, go];
 }
 
-function Head({ state, people, menu, onPerson }: { state: Snapshot; people: User[]; menu: () => void; onPerson: (id: string) => void }) {
+type HeadProps = { state: Snapshot; people: User[]; menu: () => void; onPerson: (id: string) => void; onTour: () => void };
+
+function Head({ state, people, menu, onPerson, onTour }: HeadProps) {
   const { me, team, links } = state;
   const bar = useRef<HTMLElement>(null);
   const names: Record<string, string> = { abm_url: "Apple Business Manager", readme_url: "Read me" };
@@ -136,6 +139,12 @@ function Head({ state, people, menu, onPerson }: { state: Snapshot; people: User
                 </Menu.RadioItem>
               ))}
             </Menu.RadioGroup>
+            {state.first_visit && (
+              <>
+                <Menu.Separator className="menu-line" />
+                <Menu.Item className="menu-item" onSelect={onTour}>Show me around</Menu.Item>
+              </>
+            )}
           </Menu.Content>
         </Menu.Portal>
       </Menu.Root>
@@ -216,6 +225,7 @@ export function App({ person, people, onPerson }: { person: string; people: User
   const [question, confirm] = useConfirm();
   const [thread, setThread] = useState<string | null>(null);
   const [isMenuOpen, setMenuOpen] = useState(false);
+  const [visited, visit] = useFirstVisit();
   const { state, connected, again, trouble, ahead, apply } = useLive(api, notify);
   const [{ channel: current, tab }, go] = usePlace(state);
   const { read, unread } = useReading(person, state, tab === "home" ? "" : current);
@@ -264,7 +274,7 @@ export function App({ person, people, onPerson }: { person: string; people: User
     <DirectoryContext value={directory}>
       <DoingContext value={doing}>
         <div className={`frame ${isMenuOpen ? "menu-open" : ""} ${isKnownThread ? "with-thread" : ""}`}>
-          <Head state={state} people={people} menu={() => setMenuOpen(!isMenuOpen)} onPerson={onPerson} />
+          <Head state={state} people={people} menu={() => setMenuOpen(!isMenuOpen)} onPerson={onPerson} onTour={() => { visit("suggestions"); goTo(current); }} />
           <nav className="side" aria-label="Channels"><Side channels={state.channels} current={current} unread={unread} go={goTo} bot={state.bot.name} /></nav>
           <main className="main">
             <div className="main-head">
@@ -285,6 +295,7 @@ export function App({ person, people, onPerson }: { person: string; people: User
               <>
                 <MessageList key={current} messages={(state.messages[current] ?? []).filter(inChannel)} hasMore={state.more[current] ?? false} onOlder={older}
                   onThread={setThread} readUpTo={opened.current.upTo || "Infinity"} />
+                {state.first_visit && visited !== "over" && <Tour state={state} visit={state.first_visit} channel={current} where={visited} go={visit} />}
                 <Composer key={`c-${current}`} channel={current} name={name} commands={state.commands} />
               </>
             )}

@@ -90,6 +90,10 @@ export type Channel = { id: string; name: string; kind: string; topic?: string; 
 export type Command = { command: string; usage_hint?: string; description?: string; usages?: { usage: string; summary?: string }[] };
 export type Shortcut = { name: string; type: "global" | "message"; callback_id: string; description?: string };
 
+/** One step of the tour: what to read, what to do from here, and the words of the bot that end it. */
+export type Step = { title: string; text: string; command?: string; link?: { text: string; url: string }; until?: string; next?: string };
+export type FirstVisit = { text: string; suggestions: { command: string; does: string }[]; steps: Step[] };
+
 export type Snapshot = {
   event_id: string;
   now: number;
@@ -106,6 +110,7 @@ export type Snapshot = {
   commands: Command[];
   shortcuts: Shortcut[];
   links: Record<string, string>;
+  first_visit: FirstVisit | null;
 };
 
 export type Container = { type: "message"; channel: string; ts: string } | { type: "view"; view_id: string };
