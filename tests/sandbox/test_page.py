@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
-from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from tests.fakes.browser import chromium
 from tests.fakes.clock import FakeClock
@@ -293,197 +292,6 @@ async def test_a_button_with_a_confirm_dialog_is_sent_only_when_confirmed(
     assert (await next_payload(world))["actions"][0]["action_id"] == "rm"
 
 
-GROUPS: list[Json] = [
-    {"label": plain("Phones"), "options": [option("iPhone 15", "i15")]},
-    {"label": plain("Tablets"), "options": [option("iPad Air", "air"), option("iPad mini", "mini")]},
-]
-LIST = [option("iOS", "ios"), option("macOS", "mac")]
-
-
-@pytest.mark.parametrize(
-    ("element", "chosen", "key", "value"),
-    [
-        ({"type": "static_select", "options": LIST}, "macOS", "selected_option", LIST[1]),
-        ({"type": "static_select", "option_groups": GROUPS}, "iPad mini", "selected_option", None),
-        ({"type": "multi_static_select", "options": LIST}, "iOS", "selected_options", [LIST[0]]),
-        ({"type": "users_select"}, "Ben Okoro", "selected_user", "U0BEN"),
-        ({"type": "multi_users_select"}, "Ben Okoro", "selected_users", ["U0BEN"]),
-        ({"type": "channels_select"}, "#approvals", "selected_channel", "C0APPROVE"),
-        ({"type": "conversations_select"}, "#approvals", "selected_conversation", "C0APPROVE"),
-        ({"type": "multi_channels_select"}, "#approvals", "selected_channels", ["C0APPROVE"]),
-        ({"type": "multi_conversations_select"}, "#approvals", "selected_conversations", ["C0APPROVE"]),
-        (
-            {"type": "multi_static_select", "option_groups": GROUPS},
-            "iPad mini",
-            "selected_options",
-            [GROUPS[1]["options"][1]],
-        ),
-    ],
-)
-async def test_a_choice_from_a_list_reaches_the_bot(
-    browser: Browser, world: SlackWorld, element: Json, chosen: str, key: str, value: Any
-) -> None:
-    page = await opened(browser, world)
-    block = {**section("Choose"), "block_id": "b", "accessory": {**element, "action_id": "choose"}}
-    if element["type"].startswith("multi_"):
-        block["accessory"]["placeholder"] = plain("Several")
-    await world.slack.chat_postMessage(channel=CHANNEL, text="choose", blocks=[block])
-    await page.get_by_role("article").get_by_role("combobox").click()
-    await page.get_by_role("option", name=chosen).click()
-    (action,) = (await next_payload(world))["actions"]
-    assert (action["action_id"], action[key]) == ("choose", value or GROUPS[1]["options"][1])
-
-
-async def test_entries_of_an_external_select_come_from_the_bot(browser: Browser, world: SlackWorld) -> None:
-    page = await opened(browser, world)
-    found = option("Keynote", "361285480")
-
-    async def answer(payload: Json) -> Response:
-        if payload["type"] == "block_suggestion":
-            return JSONResponse({"options": [found]})
-        return PlainTextResponse("")
-
-    world.bot.answer = answer
-    element = {"type": "external_select", "action_id": "app", "min_query_length": 2}
-    await world.slack.chat_postMessage(channel=CHANNEL, text="app", blocks=[actions(element)])
-    await page.get_by_role("article").get_by_role("combobox").press_sequentially("key")
-    await page.get_by_role("option", name="Keynote").click()
-    asked = [payload for payload in world.bot.payloads if payload["type"] == "block_suggestion"]
-    assert asked[-1]["value"] == "key"
-    payload = await next_payload(world)
-    while payload["type"] != "block_actions":
-        payload = await next_payload(world)
-    assert payload["actions"][0]["selected_option"] == found
-    await expect(page.get_by_role("article").get_by_role("combobox")).to_have_value("Keynote")
-
-
-async def test_several_entries_of_an_external_select_come_in_groups_from_the_bot(
-    browser: Browser, world: SlackWorld
-) -> None:
-    page = await opened(browser, world)
-
-    async def answer(payload: Json) -> Response:
-        return JSONResponse({"option_groups": GROUPS} if payload["type"] == "block_suggestion" else {})
-
-    world.bot.answer = answer
-    element = {"type": "multi_external_select", "action_id": "models", "min_query_length": 2}
-    await world.slack.chat_postMessage(
-        channel=CHANNEL, text="m", blocks=[{**section("Models"), "accessory": element}]
-    )
-    await page.get_by_role("article").get_by_role("combobox").press_sequentially("ip")
-    await expect(page.get_by_text("Tablets")).to_be_visible()
-    await page.get_by_role("option", name="iPad Air").click()
-    payload = await next_payload(world)
-    while payload["type"] != "block_actions":
-        payload = await next_payload(world)
-    assert payload["actions"][0]["selected_options"] == [GROUPS[1]["options"][0]]
-
-
-async def test_a_choice_with_a_confirm_dialog_is_taken_back_when_one_steps_back(
-    browser: Browser, world: SlackWorld
-) -> None:
-    page = await opened(browser, world)
-    question = {"title": plain("Sure?"), "text": plain("Of macOS?"), "confirm": plain("Yes, macOS")}
-    confirm = {**question, "deny": plain("No"), "style": "danger"}
-    element = {"type": "static_select", "action_id": "os", "options": LIST, "confirm": confirm}
-    await world.slack.chat_postMessage(channel=CHANNEL, text="os", blocks=[actions(element)])
-    box = page.get_by_role("article").get_by_role("combobox")
-    await box.click()
-    await page.get_by_role("option", name="macOS").click()
-    await page.get_by_role("button", name="No", exact=True).click()
-    await expect(box).to_have_value("")
-    assert world.bot.payloads == []
-    await box.click()
-    await page.get_by_role("option", name="macOS").click()
-    await expect(page.get_by_role("button", name="Yes, macOS")).to_contain_class("danger")
-    await page.get_by_role("button", name="Yes, macOS").click()
-    assert (await next_payload(world))["actions"][0]["selected_option"] == LIST[1]
-    await expect(box).to_have_value("macOS")
-
-
-async def test_styles_of_buttons_are_shown_and_a_date_with_a_time_arrives_in_seconds(
-    browser: Browser, world: SlackWorld
-) -> None:
-    page = await opened(browser, world, timezone_id="Asia/Tokyo")
-    button = {"type": "button", "text": plain("Go"), "action_id": "go", "style": "primary"}
-    picker = {"type": "datetimepicker", "action_id": "when"}
-    await world.slack.chat_postMessage(channel=CHANNEL, text="when", blocks=[actions(button, picker)])
-    await expect(page.get_by_role("button", name="Go", exact=True)).to_contain_class("primary")
-    await page.get_by_label("Date and time").fill("2026-06-01T18:00")
-    (action,) = (await next_payload(world))["actions"]
-    assert action["selected_date_time"] == 1780304400  # 09:00 in UTC
-
-
-async def test_boxes_radio_buttons_dates_times_and_menus_reach_the_bot(
-    browser: Browser, world: SlackWorld
-) -> None:
-    page = await opened(browser, world)
-    elements: list[Json] = [
-        {"type": "checkboxes", "action_id": "boxes", "options": LIST},
-        {"type": "radio_buttons", "action_id": "radios", "options": [option("Old", "o"), option("New", "n")]},
-        {"type": "datepicker", "action_id": "date"},
-        {"type": "timepicker", "action_id": "time"},
-        {"type": "overflow", "action_id": "more", "options": [option("Snooze 1 day", "1d")]},
-    ]
-    await world.slack.chat_postMessage(channel=CHANNEL, text="all", blocks=[actions(*elements)])
-    got: list[Json] = []
-    await page.get_by_label("iOS").check()
-    got.append((await next_payload(world))["actions"][0]["selected_options"][0])
-    await page.get_by_label("New").check()
-    got.append((await next_payload(world))["actions"][0]["selected_option"])
-    assert [entry["value"] for entry in got] == ["ios", "n"]
-    await page.get_by_label("Date", exact=True).fill("2026-06-01")
-    assert (await next_payload(world))["actions"][0]["selected_date"] == "2026-06-01"
-    await page.get_by_label("Time", exact=True).fill("09:30")
-    last = await next_payload(world)
-    assert last["actions"][0]["selected_time"] == "09:30"
-    assert last["state"]["values"]["acts"]["date"]["selected_date"] == "2026-06-01"
-    await page.get_by_role("button", name="More actions").click()
-    await page.get_by_role("menuitem", name="Snooze 1 day").click()
-    assert (await next_payload(world))["actions"][0]["selected_option"]["value"] == "1d"
-
-
-async def test_every_input_of_a_modal_arrives_in_its_state(browser: Browser, world: SlackWorld) -> None:
-    page = await opened(browser, world)
-    blocks = [
-        field("Name", "name", "plain_text_input"),
-        field("Notes", "notes", "plain_text_input", multiline=True, initial_value="as drawn"),
-        field("Days", "days", "number_input", is_decimal_allowed=False),
-        field("Apple ID", "apple", "email_text_input"),
-        field("MDM server URL", "url", "url_text_input"),
-        field("Platforms", "platforms", "multi_static_select", options=LIST),
-        field("From", "from", "datepicker"),
-        field("Agreement", "agree", "checkboxes", options=[option("I agree", "yes")]),
-        field("Kind", "kind", "radio_buttons", options=[option("School", "s"), option("Business", "b")]),
-    ]
-    await show_modal(page, world, modal(*blocks))
-    await page.get_by_label("Name", exact=True).fill("lyon")
-    await page.get_by_label("Days").fill("30")
-    await page.get_by_label("Apple ID").fill("ade@example.com")
-    await page.get_by_label("MDM server URL").fill("https://mdm.example.com")
-    for platform in ("iOS", "macOS"):
-        await page.get_by_label("Platforms").click()
-        await page.get_by_role("option", name=platform).click()
-    await page.keyboard.press("Escape")
-    await page.get_by_label("From").fill("2026-06-01")
-    await page.get_by_label("I agree").check()
-    await page.get_by_label("School").check()
-    values = await submitted(page, world)
-    found = {block: next(iter(entries.values())) for block, entries in values.items()}
-    assert {block: entry.get("value") for block, entry in found.items() if "value" in entry} == {
-        "name": "lyon",
-        "notes": "as drawn",
-        "days": "30",
-        "apple": "ade@example.com",
-        "url": "https://mdm.example.com",
-    }
-    assert [entry["value"] for entry in found["platforms"]["selected_options"]] == ["ios", "mac"]
-    assert found["from"]["selected_date"] == "2026-06-01"
-    assert found["agree"]["selected_options"][0]["value"] == "yes"
-    assert found["kind"]["selected_option"]["value"] == "s"
-    await expect(page.get_by_role("dialog")).to_have_count(0)
-
-
 async def test_a_required_input_left_empty_is_told_at_the_field_and_not_sent(
     browser: Browser, world: SlackWorld
 ) -> None:
@@ -540,58 +348,6 @@ async def test_an_updated_modal_keeps_what_was_typed_in_inputs_that_stay(
     await expect(page.get_by_label("Name", exact=True)).to_have_value("lyon")
 
 
-@pytest.mark.parametrize(
-    ("kind", "rules", "wrong", "told", "right"),
-    [
-        ("plain_text_input", {"min_length": 3}, "ab", "Enter at least 3 characters.", "abc"),
-        ("plain_text_input", {"max_length": 3, "multiline": True}, "a\nbcd", "Enter at most 3", "a\nb"),
-        ("number_input", {"is_decimal_allowed": False}, "1.5", "Enter a whole number.", "15"),
-        ("number_input", {"is_decimal_allowed": True, "max_value": "2"}, "2.5", "Enter 2 or less.", "1.5"),
-        ("email_text_input", {}, "ana", "Enter an e-mail address", "ana@example.com"),
-        ("url_text_input", {}, "example.com", "Enter an address that begins", "https://example.com/a"),
-    ],
-)
-async def test_what_slack_would_not_send_is_told_at_the_field_and_then_sent_when_right(
-    browser: Browser, world: SlackWorld, kind: str, rules: Json, wrong: str, told: str, right: str
-) -> None:
-    page = await opened(browser, world)
-    await show_modal(page, world, modal(field("Value", "v", kind, **rules)))
-    box = page.get_by_label("Value", exact=True)
-    await box.fill(wrong)
-    await page.get_by_role("button", name="Add", exact=True).click()
-    await expect(page.get_by_role("dialog").get_by_text(told)).to_be_visible()
-    assert len(world.bot.payloads) == 1
-    await box.fill(right)
-    assert (await submitted(page, world))["v"]["value"]["value"] == right
-
-
-async def test_people_channels_times_and_dates_are_given_in_a_modal(
-    browser: Browser, world: SlackWorld
-) -> None:
-    page = await opened(browser, world, timezone_id="Asia/Tokyo")
-    blocks = [
-        field("Who", "who", "multi_users_select"),
-        field("Where", "where", "conversations_select"),
-        field("Model", "model", "static_select", option_groups=GROUPS),
-        field("At", "at", "timepicker"),
-        field("When", "when", "datetimepicker"),
-    ]
-    await show_modal(page, world, modal(*blocks))
-    for label, name in (("Who", "Ben Okoro"), ("Where", "#approvals"), ("Model", "iPad mini")):
-        await page.get_by_label(label, exact=True).click()
-        await page.get_by_role("option", name=name).click()
-        # A list for several stays open; what is lit in it when one leaves is not chosen.
-        await page.get_by_label(label, exact=True).press("Tab")
-    await page.get_by_label("At", exact=True).fill("09:30")
-    await page.get_by_label("When", exact=True).fill("2026-06-01T18:00")
-    values = await submitted(page, world)
-    assert values["who"]["value"]["selected_users"] == ["U0BEN"]
-    assert values["where"]["value"]["selected_conversation"] == "C0APPROVE"
-    assert values["model"]["value"]["selected_option"] == GROUPS[1]["options"][1]
-    assert values["at"]["value"]["selected_time"] == "09:30"
-    assert values["when"]["value"]["selected_date_time"] == 1780304400
-
-
 async def test_modals_go_three_deep_and_the_bot_hears_of_those_that_are_closed(
     browser: Browser, world: SlackWorld
 ) -> None:
@@ -619,24 +375,6 @@ async def test_modals_go_three_deep_and_the_bot_hears_of_those_that_are_closed(
     assert [payload["is_cleared"] for payload in world.bot.payloads[-2:]] == [True, True]
 
 
-async def test_a_file_dropped_on_its_input_reaches_the_bot(browser: Browser, world: SlackWorld) -> None:
-    page = await opened(browser, world)
-    await show_modal(page, world, modal(field("Server token", "p7m", "file_input", max_files=1)))
-    script = """() => {
-        const given = new DataTransfer();
-        given.items.add(new File(["S/MIME"], "paris.p7m"));
-        return given;
-    }"""
-    given = await page.evaluate_handle(script)
-    zone = page.locator(".drop")
-    await zone.dispatch_event("dragover", {"dataTransfer": given})
-    await expect(zone).to_contain_class("over")
-    await zone.dispatch_event("drop", {"dataTransfer": given})
-    await expect(page.get_by_role("dialog").get_by_role("listitem")).to_contain_text("paris.p7m")
-    (file,) = (await submitted(page, world))["p7m"]["value"]["files"]
-    assert (file["name"], file["size"]) == ("paris.p7m", 6)
-
-
 async def test_a_block_that_the_page_does_not_know_is_named_in_its_place(
     browser: Browser, world: SlackWorld
 ) -> None:
@@ -647,18 +385,6 @@ async def test_a_block_that_the_page_does_not_know_is_named_in_its_place(
     article = page.get_by_role("article").last
     await expect(article.get_by_role("note")).to_have_text("The sandbox does not show the block video.")
     await expect(article).to_contain_text("after")
-
-
-async def test_a_file_given_in_a_modal_reaches_the_bot(browser: Browser, world: SlackWorld) -> None:
-    page = await opened(browser, world)
-    upload = field("Server token (.p7m)", "p7m", "file_input", filetypes=["p7m"], max_files=1)
-    await show_modal(page, world, modal(upload))
-    given = {"name": "paris.p7m", "mimeType": "application/pkcs7-mime", "buffer": b"S/MIME"}
-    await page.get_by_label("Server token (.p7m)").set_input_files(given)  # type: ignore[arg-type]
-    await expect(page.get_by_role("dialog").get_by_role("listitem")).to_contain_text("paris.p7m")
-    values = await submitted(page, world)
-    (file,) = values["p7m"]["value"]["files"]
-    assert (file["name"], file["size"]) == ("paris.p7m", 6)
 
 
 async def test_a_file_of_the_bot_is_a_card_with_a_download(browser: Browser, world: SlackWorld) -> None:
