@@ -44,6 +44,11 @@ USAGES = [
     {"usage": "token renew NAME", "summary": "Renew it"},
 ]
 
+SHORTCUTS: list[Json] = [
+    {"name": "Look serials up", "type": "message", "callback_id": "lookup", "description": "In this message"},
+    {"name": "Renew a token", "type": "global", "callback_id": "renew", "description": "Choose which"},
+]
+
 
 def plain(text: str) -> Json:
     return {"type": "plain_text", "text": text}
@@ -226,6 +231,25 @@ async def person_menu(stage: Stage, page: Page) -> None:
     await expect(page.get_by_role("menuitemradio", name="Ben Okoro")).to_be_visible()
 
 
+async def shortcuts(stage: Stage, page: Page) -> None:
+    await page.get_by_role("button", name="Actions on this message").first.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("menuitem", name="Look serials up")).to_be_visible()
+
+
+async def composer_shortcuts(stage: Stage, page: Page) -> None:
+    await page.get_by_role("button", name="Shortcuts", exact=True).click()
+    await expect(page.get_by_role("menuitem", name="Renew a token")).to_be_visible()
+
+
+async def select(stage: Stage, page: Page) -> None:
+    """A modal with the list of a select open, one entry lit."""
+    await modal(stage, page)
+    await page.get_by_label("Platforms").click()
+    await page.keyboard.press("ArrowDown")
+    await expect(page.get_by_role("option", name="tvOS")).to_contain_class("lit")
+
+
 async def suggestions(stage: Stage, page: Page) -> None:
     await page.get_by_role("button", name="You are Ana Lima").click()
     await page.get_by_role("menuitem", name="Show me around").click()
@@ -274,6 +298,9 @@ SCENES: dict[str, Scene] = {
     "refused modal": refused_modal,
     "home": home,
     "person menu": person_menu,
+    "shortcuts": shortcuts,
+    "composer shortcuts": composer_shortcuts,
+    "select": select,
     "suggestions": suggestions,
     "tour": tour,
     "completion": completion,
@@ -293,7 +320,8 @@ async def staged(browser: Browser, folder: Path) -> AsyncIterator[Stage]:
     apple.upload_certificate("paris", keys().pem)
     apple.generate_token("paris")
     commands = [{"command": "/enroll", "usage_hint": "", "description": "Enrollment", "usages": USAGES}]
-    async with slack_world(clock, commands=commands, links={"abm_url": "http://127.0.0.1:9/abm"}) as world:
+    links = {"abm_url": "http://127.0.0.1:9/abm"}
+    async with slack_world(clock, commands=commands, links=links, shortcuts=SHORTCUTS) as world:
         log = Requests(apple, world.standin)
         levers = Switches(apple, slack=world.standin.faults, clock=moved, move_clock=moved.move)
         world.standin.page.offered = offered

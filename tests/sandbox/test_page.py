@@ -236,12 +236,23 @@ async def test_a_message_shortcut_is_chosen_with_the_keyboard_and_its_modal_is_s
     await expect(page.get_by_role("dialog", name="Found")).to_be_visible()
 
 
-async def test_a_bot_without_shortcuts_says_so(browser: Browser, world: SlackWorld) -> None:
+async def test_a_global_shortcut_is_chosen_in_the_composer_which_says_so_where_there_is_none(
+    browser: Browser, world: SlackWorld
+) -> None:
     page = await opened(browser, world)
     await page.get_by_role("button", name="Shortcuts", exact=True).click()
     await expect(page.get_by_role("menuitem")).to_have_text("enrollbot has no shortcuts.")
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("menu")).to_have_count(0)
+    world.standin.acts.shortcuts.append({"name": "Renew", "type": "global", "callback_id": "renew"})
+    await page.reload()
+    await page.get_by_role("button", name="Shortcuts", exact=True).click()
+    await page.get_by_role("menuitem", name="Renew").click()
+    payload = await next_payload(world)
+    assert (payload["type"], payload["callback_id"]) == ("shortcut", "renew")
+    view = modal(section("Which token?"), title="Renew a token")
+    await world.slack.views_open(trigger_id=payload["trigger_id"], view=view)
+    await expect(page.get_by_role("dialog", name="Renew a token")).to_contain_text("Which token?")
 
 
 async def test_dates_are_shown_in_the_readers_zone(browser: Browser, world: SlackWorld) -> None:
@@ -449,6 +460,23 @@ async def test_replies_stand_in_a_side_panel_where_one_can_answer(
     await page.keyboard.press("Enter")
     await expect(thread.get_by_role("article")).to_have_count(3)
     await expect(page.get_by_role("button", name="2 replies")).to_be_visible()
+
+
+async def test_a_reply_sent_to_the_channel_too_stands_in_both_and_leads_to_its_thread(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    parent = await world.slack.chat_postMessage(channel=CHANNEL, text="REQ-12")
+    await world.slack.chat_postMessage(
+        channel=CHANNEL, text="All 412 done", thread_ts=parent["ts"], reply_broadcast=True
+    )
+    broadcast = page.get_by_role("log").get_by_role("article").filter(has_text="All 412 done")
+    await broadcast.get_by_role("button", name="replied to a thread").click()
+    thread = page.get_by_role("complementary", name="Thread")
+    await expect(thread.get_by_role("article")).to_have_count(2)
+    await expect(thread.get_by_text("REQ-12")).to_be_visible()
+    await expect(thread.get_by_text("All 412 done")).to_be_visible()
+    await expect(broadcast).to_be_visible()
 
 
 async def test_channels_not_looked_at_are_marked_unread_until_they_are_opened(

@@ -1,6 +1,7 @@
 import * as Menu from "@radix-ui/react-dropdown-menu";
 import { Refused } from "./api";
 import { useDirectory, useDoing } from "./context";
+import { usePlacedMenu } from "./elements/menus";
 import { Bolt, Dots } from "./icons";
 import type { Shortcut } from "./types";
 
@@ -10,6 +11,7 @@ type Props = { kind: Shortcut["type"]; at?: { channel: string; ts: string } };
 export function Shortcuts({ kind, at }: Props) {
   const { shortcuts, botName } = useDirectory();
   const { api, notify } = useDoing();
+  const { root, trigger, place } = usePlacedMenu();
   const isMessage = kind === "message";
   const offered = shortcuts.filter((shortcut) => shortcut.type === kind);
   const choose = async (shortcut: Shortcut) => {
@@ -20,13 +22,13 @@ export function Shortcuts({ kind, at }: Props) {
     }
   };
   return (
-    <Menu.Root modal={false}>
+    <Menu.Root {...root}>
       <Menu.Trigger asChild>
-        <button type="button" className="icon" aria-label={isMessage ? "Actions on this message" : "Shortcuts"} title={isMessage ? "More actions" : "Shortcuts"}>
+        <button ref={trigger} type="button" className="icon" aria-label={isMessage ? "Actions on this message" : "Shortcuts"} title={isMessage ? "More actions" : "Shortcuts"}>
           {isMessage ? <Dots /> : <Bolt />}
         </button>
       </Menu.Trigger>
-      <Menu.Portal>
+      <Menu.Portal container={place}>
         <Menu.Content className="menu" align={isMessage ? "end" : "start"} side={isMessage ? "bottom" : "top"} sideOffset={4} collisionPadding={8}>
           {offered.length > 0 && <Menu.Label className="menu-label">{botName}</Menu.Label>}
           {offered.map((shortcut) => (

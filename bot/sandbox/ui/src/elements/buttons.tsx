@@ -7,6 +7,7 @@ import { Dots, ThumbDown, ThumbUp, Trash } from "../icons";
 import { openSafely } from "../links";
 import type { Element, Option } from "../types";
 import type { ElementProps } from "./inputs";
+import { usePlacedMenu } from "./menus";
 
 const textOf = (element: Element): string => withEmoji(unescape(typeof element.text === "string" ? element.text : (element.text?.text ?? "")));
 
@@ -44,18 +45,19 @@ export function Button({ block, element }: ElementProps) {
 
 export function Overflow({ block, element, naming }: ElementProps) {
   const [busy, press] = usePress(block, element);
+  const { root, trigger, place } = usePlacedMenu();
   const pick = (option: Option) => {
     if (option.url) openSafely(option.url);
     void press({ selected_option: option });
   };
   return (
-    <Menu.Root modal={false}>
+    <Menu.Root {...root}>
       <Menu.Trigger asChild>
-        <button type="button" className="button icon-only" aria-label={element.accessibility_label ?? naming.name ?? "More actions"} aria-busy={busy || undefined}>
+        <button ref={trigger} type="button" className="button icon-only" aria-label={element.accessibility_label ?? naming.name ?? "More actions"} aria-busy={busy || undefined}>
           <Dots />
         </button>
       </Menu.Trigger>
-      <Menu.Portal>
+      <Menu.Portal container={place}>
         <Menu.Content className="menu" align="end" sideOffset={4} collisionPadding={8}>
           {(element.options ?? []).map((option, at) => (
             <Menu.Item key={option.value ?? at} className="menu-item" onSelect={() => pick(option)}>
