@@ -491,6 +491,34 @@ async def test_channels_not_looked_at_are_marked_unread_until_they_are_opened(
     await expect(entry).to_have_accessible_name("approvals")
 
 
+HIDDEN = """hidden => {
+    const get = () => hidden ? "hidden" : "visible";
+    Object.defineProperty(document, "visibilityState", { configurable: true, get });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+async def test_new_is_what_came_while_one_was_elsewhere_and_not_the_answer_to_ones_own_command(
+    browser: Browser, world: SlackWorld
+) -> None:
+    page = await opened(browser, world)
+    line = page.get_by_role("separator").filter(has_text="New")
+    world.bot.answers({"response_type": "ephemeral", "text": "all well"})
+    await types(page, "/enroll status")
+    await expect(page.get_by_text("all well")).to_be_visible()
+    await expect(line).to_have_count(0)
+    channels = page.get_by_role("navigation", name="Channels")
+    await channels.get_by_role("button", name="approvals").click()
+    await world.slack.chat_postMessage(channel=CHANNEL, text="said meanwhile")
+    await channels.get_by_role("button", name="device-enrollment 1 unread").click()
+    await expect(page.locator(".row").filter(has=line)).to_contain_text("said meanwhile")
+    await page.evaluate(HIDDEN, True)
+    await world.slack.chat_postMessage(channel=CHANNEL, text="said to nobody")
+    await expect(page).to_have_title(re.compile(r"^\(1\)"))
+    await page.evaluate(HIDDEN, False)
+    await expect(page.locator(".row").filter(has=line)).to_contain_text("said to nobody")
+
+
 async def test_one_can_become_another_person(browser: Browser, world: SlackWorld) -> None:
     page = await opened(browser, world)
     await world.slack.chat_postEphemeral(channel=CHANNEL, user="U0ANA", text="only for ana")

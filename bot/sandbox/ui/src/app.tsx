@@ -80,7 +80,7 @@ function useReading(person: string, state: Snapshot | null, current: string) {
     channel in read
       ? (state?.messages[channel] ?? []).filter((m) => inChannel(m) && m.user !== person && byTs(m.ts, read[channel]!) > 0).length
       : 0;
-  return { read, unread };
+  return { read, unread, isVisible, newest: mark };
 }
 
 const homeTab = "home";
@@ -228,7 +228,7 @@ export function App({ person, people, onPerson }: { person: string; people: User
   const [visited, visit] = useFirstVisit();
   const { state, connected, again, trouble, ahead, apply } = useLive(api, notify);
   const [{ channel: current, tab }, go] = usePlace(state);
-  const { read, unread } = useReading(person, state, tab === "home" ? "" : current);
+  const { read, unread, isVisible, newest } = useReading(person, state, tab === "home" ? "" : current);
   const forms = useRef(new Map<string, Form>());
 
   const goTo = useCallback((channel: string, to: "messages" | "home" = "messages") => {
@@ -241,9 +241,12 @@ export function App({ person, people, onPerson }: { person: string; people: User
     () => state && { me: state.me, users: state.users, usergroups: state.usergroups, channels: state.channels, botName: state.bot.name, shortcuts: state.shortcuts, theme, ahead, goTo },
     [state?.me, state?.users, state?.usergroups, state?.channels, state?.bot.name, state?.shortcuts, theme, ahead, goTo],
   );
-  // What was read when the channel was opened: later marks must not make the line jump.
-  const opened = useRef({ channel: "", upTo: "" });
-  if (opened.current.channel !== current && current in read) opened.current = { channel: current, upTo: read[current]! };
+  // What was unread when one came to the channel, or back to the window. What comes while one looks is not marked as new.
+  const opened = useRef({ channel: "", after: "", upTo: "", isVisible });
+  if (current in read && (opened.current.channel !== current || (isVisible && !opened.current.isVisible))) {
+    opened.current = { channel: current, after: read[current]!, upTo: newest, isVisible };
+  }
+  opened.current.isVisible = isVisible;
 
   const isIm = state?.channels.find((channel) => channel.id === current)?.kind === "im";
   useEffect(() => {
@@ -294,7 +297,7 @@ export function App({ person, people, onPerson }: { person: string; people: User
             ) : (
               <>
                 <MessageList key={current} messages={(state.messages[current] ?? []).filter(inChannel)} hasMore={state.more[current] ?? false} onOlder={older}
-                  onThread={setThread} readUpTo={opened.current.upTo || "Infinity"} />
+                  onThread={setThread} unreadAfter={opened.current.after} unreadUpTo={opened.current.upTo} />
                 {state.first_visit && visited !== "over" && <Tour state={state} visit={state.first_visit} channel={current} where={visited} go={visit} />}
                 <Composer key={`c-${current}`} channel={current} name={name} commands={state.commands} />
               </>

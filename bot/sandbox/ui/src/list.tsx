@@ -29,8 +29,9 @@ type Props = {
   hasMore: boolean;
   onOlder: () => Promise<void>;
   onThread: (ts: string) => void;
-  /** Messages after this one were not yet seen when the channel was opened. */
-  readUpTo: string;
+  /** Between these two, messages were not yet seen when one came here. */
+  unreadAfter: string;
+  unreadUpTo: string;
 };
 
 /** What a screen reader is told of a new message. The list itself keeps silent, since scrolling adds to it too. */
@@ -43,7 +44,7 @@ function Announced({ message }: { message: Message | undefined }) {
 }
 
 /** A channel's messages. Only those in sight, and a few around them, stand in the page; older ones come as one scrolls up. */
-export function MessageList({ messages, hasMore, onOlder, onThread, readUpTo }: Props) {
+export function MessageList({ messages, hasMore, onOlder, onThread, unreadAfter, unreadUpTo }: Props) {
   const { ahead, me } = useDirectory();
   const scroller = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
@@ -55,7 +56,8 @@ export function MessageList({ messages, hasMore, onOlder, onThread, readUpTo }: 
   const [below, setBelow] = useState(false);
   const [loading, setLoading] = useState(false);
   const newest = messages.at(-1);
-  const firstNew = messages.findIndex((message) => Number(message.ts) > Number(readUpTo) && message.user !== me.id);
+  const isNew = ({ ts, user }: Message) => Number(ts) > Number(unreadAfter) && Number(ts) <= Number(unreadUpTo) && user !== me.id;
+  const firstNew = messages.findIndex(isNew);
   const now = new Date(Date.now() + ahead);
 
   const rows: ReactElement[] = [];
