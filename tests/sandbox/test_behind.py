@@ -199,6 +199,10 @@ async def test_the_list_follows_the_newest_unless_one_has_scrolled_away(stage: S
     newest = drawer.get_by_role("listitem").last
     await expect(newest).to_contain_text("number 29")
     await expect(newest).to_be_in_viewport()
+    # Opened at the lower end, it comes into sight as a whole.
+    await newest.get_by_role("button").click()
+    await expect(newest.get_by_role("region", name="Answer")).to_be_in_viewport()
+    await newest.get_by_role("button").click()
     await drawer.get_by_role("region", name="Requests").evaluate("box => box.scrollTo(0, 0)")
     await expect(drawer.get_by_text("Not following")).to_be_visible()
     await says(stage, "number 30")

@@ -39,9 +39,13 @@ function Body({ title, shown }: { title: string; shown: Shown }) {
 
 const Request = memo(function Request({ entry, isOpen, toggle }: { entry: Entry; isOpen: boolean; toggle: (n: number) => void }) {
   const id = useId();
+  const item = useRef<HTMLLIElement>(null);
   const status = entry.status ?? "no answer";
+  useEffect(() => {
+    if (isOpen) item.current?.scrollIntoView({ block: "nearest" });
+  }, [isOpen]);
   return (
-    <li className={`request ${isOpen ? "is-open" : ""}`}>
+    <li ref={item} className={`request ${isOpen ? "is-open" : ""}`}>
       <button type="button" className="request-line" aria-expanded={isOpen} aria-controls={isOpen ? id : undefined} onClick={() => toggle(entry.n)}>
         <time dateTime={new Date(entry.at * 1000).toISOString()}>{clock.format(entry.at * 1000)}</time>
         <span className={`way way-${entry.from === "bot" ? entry.to : entry.from}`}>{names[entry.from]}<span aria-hidden="true"> → </span><span className="away"> to </span>{names[entry.to]}</span>
