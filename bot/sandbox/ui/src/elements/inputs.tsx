@@ -63,7 +63,9 @@ export function DateInput({ block, element, naming, onPick }: ElementProps) {
   const change = async (text: string) => {
     const next = !text ? null : element.type === "datetimepicker" ? Math.floor(new Date(text).getTime() / 1000) : text;
     set(next);
-    if (onPick && next !== null && !(await onPick({ [keyOf[element.type]!]: next }))) set(value);
+    // A year that is being typed comes as 0002, 0020, 0202: none of them is meant.
+    const isWhole = !text.startsWith("0") || element.type === "timepicker";
+    if (onPick && next !== null && isWhole && !(await onPick({ [keyOf[element.type]!]: next }))) set(value);
   };
   return (
     <input {...attributes(naming)} className="date" type={dateKinds[element.type]} title={hint(element) || undefined} autoFocus={element.focus_on_load}
