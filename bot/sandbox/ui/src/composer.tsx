@@ -156,7 +156,7 @@ export function Composer({ channel, name, commands, thread }: Props) {
         <button type="button" className="icon" aria-label="Attach a file" title="Attach a file" onClick={() => picker.current?.click()}><Clip /></button>
         <input ref={picker} type="file" multiple hidden aria-hidden="true" tabIndex={-1} onChange={(event) => void attach(event.target.files)} />
         {!thread && <Shortcuts kind="global" />}
-        <span className="faint hint">{thread ? "" : "Type / for commands, ↑ for what you sent before"}</span>
+        <span className="faint hint">{!thread && <>Type / for commands<span className="hint-keys">, ↑ for what you sent before</span></>}</span>
         <button type="button" className="icon send" aria-label="Send" disabled={!text.trim()} onClick={() => void send()}><Send /></button>
       </div>
     </div>
