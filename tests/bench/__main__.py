@@ -1,6 +1,7 @@
 """The benchmarks: `python -m tests.bench [DEVICES] [DATABASE_URL]` prints figures and never fails."""
 
-from tests.bench import bench_sync
+from tests.bench import bench_page, bench_sync
 
 if __name__ == "__main__":
     bench_sync.main()
+    bench_page.main()
