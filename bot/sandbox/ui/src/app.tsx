@@ -1,5 +1,5 @@
 import * as Menu from "@radix-ui/react-dropdown-menu";
-import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { Fragment, useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { Api } from "./api";
 import { Behind } from "./behind/drawer";
 import { Blocks } from "./blocks/draw";
@@ -101,15 +101,17 @@ function usePlace(state: Snapshot | null): [Place, (channel: string, tab?: "mess
   return [{ channel: known?.id ?? "", tab: tab === homeTab && known?.kind === "im" ? "home" : "messages" }, go];
 }
 
-type HeadProps = { state: Snapshot; people: User[]; menu: () => void; onPerson: (id: string) => void; onTour: () => void };
+type HeadProps = { state: Snapshot; unread: number; people: User[]; menu: () => void; onPerson: (id: string) => void; onTour: () => void };
 
-function Head({ state, people, menu, onPerson, onTour }: HeadProps) {
+function Head({ state, unread, people, menu, onPerson, onTour }: HeadProps) {
   const { me, team, links } = state;
   const bar = useRef<HTMLElement>(null);
   const names: Record<string, string> = { abm_url: "Apple Business Manager", readme_url: "Read me" };
   return (
     <header className="head" ref={bar}>
-      <button type="button" className="icon only-narrow" aria-label="Channels" onClick={menu}><Bars /></button>
+      <button type="button" className="icon only-narrow menu-button" aria-label={unread ? `Channels, ${unread} unread` : "Channels"} onClick={menu}>
+        <Bars />{unread > 0 && <span className="unread-dot" />}
+      </button>
       <strong className="team">{team.name}</strong>
       <nav className="head-links" aria-label="Links">
         {Object.entries(links).map(([key, address]) => {
@@ -206,7 +208,12 @@ function Thread({ state, channel, ts, onClose }: { state: Snapshot; channel: Cha
         <button type="button" className="icon" aria-label="Close thread" onClick={onClose}><Close /></button>
       </div>
       <div className="scroller" tabIndex={0} role="region" aria-label="Replies">
-        {messages.map((message) => <MessageRow key={message.ts} message={message} follows={false} inThread />)}
+        {messages.map((message, at) => (
+          <Fragment key={message.ts}>
+            {at === 1 && <div className="reply-count"><span>{messages.length === 2 ? "1 reply" : `${messages.length - 1} replies`}</span></div>}
+            <MessageRow message={message} follows={false} inThread />
+          </Fragment>
+        ))}
         <div ref={end} />
       </div>
       <Composer channel={channel.id} name="the thread" commands={[]} thread={ts} />
@@ -277,7 +284,7 @@ export function App({ person, people, onPerson }: { person: string; people: User
     <DirectoryContext value={directory}>
       <DoingContext value={doing}>
         <div className={`frame ${isMenuOpen ? "menu-open" : ""} ${isKnownThread ? "with-thread" : ""}`}>
-          <Head state={state} people={people} menu={() => setMenuOpen(!isMenuOpen)} onPerson={onPerson} onTour={() => { visit("suggestions"); goTo(current); }} />
+          <Head state={state} unread={total} people={people} menu={() => setMenuOpen(!isMenuOpen)} onPerson={onPerson} onTour={() => { visit("suggestions"); goTo(current); }} />
           <nav className="side" aria-label="Channels"><Side channels={state.channels} current={current} unread={unread} go={goTo} bot={state.bot.name} /></nav>
           <main className="main">
             <div className="main-head">

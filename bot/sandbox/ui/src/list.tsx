@@ -67,8 +67,12 @@ export function MessageList({ messages, hasMore, onOlder, onThread, unreadAfter,
     const isNewDay = !before || !sameDay(moment(before.ts), date);
     rows.push(
       <div key={message.ts} className="row">
-        {isNewDay && <div className="day" role="separator"><span>{formatDate("{Day_divider_pretty}", date, now)}</span></div>}
-        {at === firstNew && <div className="fresh" role="separator"><span>New</span></div>}
+        {isNewDay && (
+          <div className={`day ${at === firstNew ? "day-new" : ""}`} role="separator">
+            <span>{formatDate("{Day_divider_pretty}", date, now)}</span>{at === firstNew && <span className="new">New</span>}
+          </div>
+        )}
+        {at === firstNew && !isNewDay && <div className="fresh" role="separator"><span className="new">New</span></div>}
         <MessageRow message={message} follows={!isNewDay && at !== firstNew && follows(message, before)} onThread={onThread} />
       </div>,
     );

@@ -24,7 +24,7 @@ export function Shortcuts({ kind, at }: Props) {
   return (
     <Menu.Root {...root}>
       <Menu.Trigger asChild>
-        <button ref={trigger} type="button" className="icon" aria-label={isMessage ? "Actions on this message" : "Shortcuts"} title={isMessage ? "More actions" : "Shortcuts"}>
+        <button ref={trigger} type="button" className={`icon ${offered.length ? "" : "without"}`} aria-label={isMessage ? "Actions on this message" : "Shortcuts"} title={isMessage ? "More actions" : "Shortcuts"}>
           {isMessage ? <Dots /> : <Bolt />}
         </button>
       </Menu.Trigger>
