@@ -136,7 +136,9 @@ async def test_commands_are_completed_and_recalled_by_the_arrow_keys(
 ) -> None:
     page = await opened(browser, world)
     box = page.get_by_label("Message #device-enrollment")
-    await box.fill("/enroll to")
+    # One who types while reading means the composer.
+    await page.get_by_role("region", name="Channel").click()
+    await page.keyboard.type("/enroll to")
     await expect(page.get_by_role("option")).to_have_count(2)
     await box.press("ArrowDown")
     await box.press("Enter")

@@ -1,4 +1,4 @@
-import { useId, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useId, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent } from "react";
 import { Refused } from "./api";
 import { useDoing } from "./context";
 import { Clip, Send } from "./icons";
@@ -68,6 +68,16 @@ export function Composer({ channel, name, commands, thread }: Props) {
     box.style.height = "auto";
     box.style.height = `${Math.min(box.scrollHeight, 200)}px`;
   }, [text]);
+
+  // As in Slack, one who types beside a text box means the composer.
+  useEffect(() => {
+    const onKey = ({ key, target, ctrlKey, metaKey, altKey }: globalThis.KeyboardEvent) => {
+      const at = target instanceof HTMLElement && (target.matches(thread ? ".thread .scroller" : ".main .scroller") || (!thread && target === document.body));
+      if (at && key.length === 1 && key !== " " && !ctrlKey && !metaKey && !altKey && !document.querySelector(".overlay")) area.current?.focus();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, [thread]);
 
   const write = (next: string) => {
     setText(next);
