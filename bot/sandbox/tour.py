@@ -33,8 +33,8 @@ def _steps(slash: str, *, token: str, server_url: str) -> list[Json]:
         {
             "title": "See how the tokens stand",
             "text": (
-                f"`{slash}` tells every token at a glance, and what to do next. A token works for a year; once "
-                "it has expired, new devices are not seen and get no profile."
+                f"`{slash}` tells every token at a glance, and what to do next. A token works for a year; "
+                "once it has expired, new devices are not seen and get no profile."
             ),
             "command": slash,
             "until": token,
