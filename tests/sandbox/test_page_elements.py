@@ -32,6 +32,7 @@ CONFIRM = {
     "text": plain("For every device."),
     "confirm": plain("Yes"),
     "deny": plain("No"),
+    "style": "danger",
 }
 
 
@@ -231,6 +232,7 @@ async def test_every_element_of_a_message_reaches_the_bot_whose_answer_is_drawn(
             await expect(chosen).to_have_count(0)
             assert len(world.bot.payloads) == before
             await each.use(page, place)
+            await expect(question.get_by_role("button", name="Yes")).to_contain_class("danger")
             await question.get_by_role("button", name="Yes").click()
         await expect(message.get_by_text(f"Heard {each.name}: {each.heard}.", exact=True)).to_be_visible()
     for style in ("primary", "danger"):
@@ -263,10 +265,31 @@ async def sent(dialog: Locator, world: SlackWorld) -> Json:
     return {block: entered(entry) for block, entries in values.items() for entry in entries.values()}
 
 
+async def storing(payload: Json) -> Response:
+    """Answer as a bot that shows in the modal what it was sent, and then is done."""
+    if payload["type"] == "block_suggestion":
+        return JSONResponse({"option_groups": GROUPS})
+    if payload["view"]["title"]["text"] == "Stored":
+        return JSONResponse({"response_action": "clear"})
+    values = payload["view"]["state"]["values"]
+    told = [f"{block}: {entered(entries['value'])}." for block, entries in values.items()]
+    view = modal(section("\n".join(told)), title="Stored")
+    return JSONResponse({"response_action": "update", "view": view})
+
+
+async def expect_stored(page: Page, values: Json) -> Locator:
+    """Wait until the bot's next view repeats the values."""
+    stored = page.get_by_role("dialog", name="Stored")
+    for block_id, heard in values.items():
+        await expect(stored).to_contain_text(f"{block_id}: {heard}.")
+    return stored
+
+
 #: Label, kind, its rules, what Slack would not send, what is said of it, and what is right.
 RULED: list[tuple[str, str, Json, str, str, str]] = [
     ("Short", "plain_text_input", {"min_length": 3}, "ab", "Enter at least 3 characters.", "abc"),
     ("Lines", "plain_text_input", {"max_length": 4, "multiline": True}, "a\nbcd", "Enter at most 4", "a\nb"),
+    ("Few", "plain_text_input", {"min_length": 4, "multiline": True}, "a\nb", "Enter at least 4", "a\nbc"),
     ("Whole", "number_input", {"is_decimal_allowed": False}, "1.5", "Enter a whole number.", "15"),
     ("Part", "number_input", {"is_decimal_allowed": True, "max_value": "2"}, "2.5", "2 or less.", "1.5"),
     ("Least", "number_input", {"is_decimal_allowed": False, "min_value": "7"}, "6", "Enter 7 or more.", "7"),
@@ -289,7 +312,10 @@ async def test_what_slack_would_not_send_is_told_at_its_field_and_sent_when_righ
     assert [payload.get("type") for payload in world.bot.payloads] == [None]
     for label, *_, right in RULED:
         await dialog.get_by_label(label, exact=True).fill(right)
-    assert await sent(dialog, world) == {label: right for label, *_, right in RULED}
+    world.bot.answer = storing
+    expected = {label: right for label, *_, right in RULED}
+    assert await sent(dialog, world) == expected
+    await expect_stored(page, expected)
 
 
 async def test_every_input_of_a_modal_arrives_and_the_bots_next_view_is_drawn_and_then_all_are_cleared(
@@ -319,28 +345,42 @@ async def test_every_input_of_a_modal_arrives_and_the_bots_next_view_is_drawn_an
         (input_block("When", "when", "datetimepicker"), fills("2026-06-01T18:00"), "1780304400"),
     ]  # fmt: skip
 
-    async def answer(payload: Json) -> Response:
-        if payload["type"] == "block_suggestion":
-            return JSONResponse({"option_groups": GROUPS})
-        if payload["view"]["title"]["text"] == "Stored":
-            return JSONResponse({"response_action": "clear"})
-        values = payload["view"]["state"]["values"]
-        told = [f"{block}: {entered(entries['value'])}." for block, entries in values.items()]
-        view = modal(section("\n".join(told)), title="Stored")
-        return JSONResponse({"response_action": "update", "view": view})
-
     dialog = await show_modal(page, world, modal(*(block for block, *_ in given)))
-    world.bot.answer = answer
+    world.bot.answer = storing
     for block, use, _ in given:
         await use(page, dialog.locator(f"[data-block={block['block_id']!r}]"))
     expected = {block["block_id"]: heard for block, _, heard in given}
     assert await sent(dialog, world) == expected
-    stored = page.get_by_role("dialog", name="Stored")
-    for block_id, heard in expected.items():
-        await expect(stored).to_contain_text(f"{block_id}: {heard}.")
+    stored = await expect_stored(page, expected)
     await stored.get_by_role("button", name="Add", exact=True).click()
     await expect(page.get_by_role("dialog")).to_have_count(0)
     assert world.standin.page.snapshot("U0ANA")["views"] == []
+
+
+async def test_what_acts_at_once_in_a_modal_reaches_the_bot_whose_view_is_drawn(
+    page: Page, world: SlackWorld
+) -> None:
+    acting = [each for each in ROUNDS if each.name in ("danger", "sure overflow", "static", "boxes", "text")]
+    blocks = [each.block for each in acting]
+
+    async def answer(payload: Json) -> Response:
+        (action,) = payload["actions"]
+        said = section(f"Heard {action['action_id']}: {entered(action)}.")
+        await world.slack.views_update(view_id=payload["view"]["id"], view=modal(said, *blocks))
+        return PlainTextResponse("")
+
+    dialog = await show_modal(page, world, modal(*blocks))
+    world.bot.answer = answer
+    for each in acting:
+        place = dialog.locator(".section, .input").filter(has=page.get_by_text(each.name, exact=True))
+        await each.use(page, place)
+        if "confirm" in each.element:
+            question = page.get_by_role("alertdialog", name="Sure?")
+            await question.get_by_role("button", name="Yes").click()
+        await expect(dialog.get_by_text(f"Heard {each.name}: {each.heard}.", exact=True)).to_be_visible()
+    # A list or menu that was open in the modal has not closed it.
+    await dialog.get_by_role("button", name="Close").last.click()
+    await expect(dialog).to_have_count(0)
 
 
 async def test_several_files_chosen_and_dropped_reach_the_bot_and_one_can_be_taken_back(
@@ -367,10 +407,11 @@ async def test_several_files_chosen_and_dropped_reach_the_bot_and_one_can_be_tak
     await expect(single.get_by_role("button", name="Remove first.txt")).to_be_visible()
     await drop(page, single.locator(".drop"), "second.txt")
     await expect(single.get_by_role("button", name="Remove second.txt")).to_be_visible()
+    world.bot.answer = storing
     values = await sent(dialog, world)
     assert sorted(values["p7m"].split(" + ")) == ["nice.p7m", "paris.p7m"]
     assert values["one"] == "second.txt"
-    await expect(dialog).to_have_count(0)
+    await expect_stored(page, values)
 
 
 async def drop(page: Page, zone: Locator, *names: str) -> None:
