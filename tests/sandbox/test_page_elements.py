@@ -51,7 +51,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Browser, world: SlackWorld) -> AsyncIterator[Page]:
     # The zone is not the bot's: a date with a time has to arrive as a moment.
-    page = await browser.new_page(viewport=TALL, timezone_id="Asia/Tokyo")
+    page = await browser.new_page(viewport=TALL, timezone_id="Asia/Tokyo", locale="en-US")
     await page.goto(f"{world.standin.base_url}/?person=U0ANA")
     await expect(page.get_by_role("heading", name="device-enrollment")).to_be_visible()
     await expect(page.get_by_text("Connecting to the sandbox")).to_have_count(0)
@@ -120,6 +120,11 @@ def fills(text: str, *, key: str = "") -> Use:
     return use
 
 
+async def types_date(page: Page, place: Locator) -> None:
+    """Type 1 June 2026 into a date as people do: its year comes digit by digit."""
+    await place.locator("input").press_sequentially("06012026")
+
+
 async def leaves(page: Page, place: Locator) -> None:
     """Do nothing: what the bot has drawn in it counts."""
 
@@ -182,7 +187,7 @@ ROUNDS = [
     Round("sure boxes", {**CHECKBOXES, "confirm": CONFIRM}, clicks("checkbox", "iOS"), "ios"),
     Round("radio", RADIO, clicks("radio", "macOS"), "mac"),
     Round("sure radio", {**RADIO, "confirm": CONFIRM}, clicks("radio", "iOS"), "ios"),
-    Round("date", {"type": "datepicker"}, fills("2026-06-01"), "2026-06-01"),
+    Round("date", {"type": "datepicker"}, types_date, "2026-06-01"),
     Round("sure date", {"type": "datepicker", "confirm": CONFIRM}, fills("2026-06-02"), "2026-06-02"),
     Round("time", {"type": "timepicker"}, fills("09:30"), "09:30"),
     Round("text", {"type": "plain_text_input"}, fills("lyon", key="Enter"), "lyon", DISPATCHES),
@@ -235,6 +240,8 @@ async def test_every_element_of_a_message_reaches_the_bot_whose_answer_is_drawn(
             await expect(question.get_by_role("button", name="Yes")).to_contain_class("danger")
             await question.get_by_role("button", name="Yes").click()
         await expect(message.get_by_text(f"Heard {each.name}: {each.heard}.", exact=True)).to_be_visible()
+    acted = [payload for payload in world.bot.payloads if payload["type"] == "block_actions"]
+    assert [payload["actions"][0]["action_id"] for payload in acted] == [each.name for each in ROUNDS]
     for style in ("primary", "danger"):
         place = message.locator(".section").filter(has=page.get_by_text(style, exact=True))
         await expect(place.get_by_role("button")).to_contain_class(style)
