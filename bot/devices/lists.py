@@ -11,7 +11,7 @@ from bot.devices import rules, store
 from bot.devices.books import Books
 from bot.devices.csv import csv_rows
 from bot.devices.errors import ValueWrong
-from bot.devices.facts import DevicePageView, Kind
+from bot.devices.facts import DevicePageView, DeviceRow, Kind
 from bot.devices.models import DeviceKind, DeviceState
 from bot.devices.query import Key, Query
 from bot.devices.store import Filter
@@ -77,6 +77,36 @@ class Lists:
                 detail={"query": query.text, "devices": total},
             )
         return b"".join(part for part, _ in parts), total
+
+    async def all_of(self, text: str, *, actor: Actor, most: int) -> list[DeviceRow]:
+        """Return every device that fits a QUERY, by serial, up to `most` and one more."""
+        query, names = await self._read_query(text, actor)
+        found: list[DeviceRow] = []
+        after: str | None = None
+        while len(found) <= most:
+            async with self._books.db.read() as session:
+                kinds, wanted = await self._filter(session, query, actor, names)
+                page = await store.page_of(session, wanted, after=after, before=None, limit=_CSV_BATCH)
+            profiles = await self._profiles_of(kinds[device.kind_id] for device in page)
+            found += [row_of(device, kinds[device.kind_id], names_of(names), profiles) for device in page]
+            if len(page) < _CSV_BATCH:
+                break
+            after = found[-1].serial
+        return found[: most + 1]
+
+    async def of_serials(self, serials: Sequence[str], *, actor: Actor) -> dict[str, DeviceRow]:
+        """Return those of these devices that are known here and that the actor may see, by serial."""
+        visible = await self._books.visible(actor)
+        found: dict[str, DeviceRow] = {}
+        for first in range(0, len(serials), _CSV_BATCH):
+            async with self._books.db.read() as session:
+                rows = await store.devices_of(session, serials[first : first + _CSV_BATCH])
+            kinds = [store.kind_of(kind) for _, kind in rows]
+            profiles = await self._profiles_of(kinds)
+            for (device, _), kind in zip(rows, kinds, strict=True):
+                if kind.token_id in visible:
+                    found[device.serial] = row_of(device, kind, names_of(visible), profiles)
+        return found
 
     async def _csv_parts(
         self, query: Query, actor: Actor, names: Mapping[str, TokenView]

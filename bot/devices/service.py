@@ -11,6 +11,7 @@ from bot.devices.books import SYSTEM, Books
 from bot.devices.facts import DeviceCounts
 from bot.devices.leaving import Leaving
 from bot.devices.lists import Lists
+from bot.devices.refreshing import Refreshing
 from bot.devices.reports import Reports
 from bot.devices.runs import Runs
 from bot.devices.syncs import Syncs
@@ -64,6 +65,9 @@ class DeviceService:
         self.note_message = reports.note_message
         self.list_devices = lists.list_devices
         self.csv = lists.csv
+        self.all_of = lists.all_of
+        self.of_serials = lists.of_serials
+        self.refresh = Refreshing(self._books).refresh
         self.show = asking.show
         self.known = asking.known
         self.ask = asking.ask

@@ -653,6 +653,17 @@ async def device(session: AsyncSession, serial: str) -> tuple[Device, DeviceKind
     return (row[0], row[1]) if row else None
 
 
+async def devices_of(session: AsyncSession, serials: Sequence[str]) -> list[tuple[Device, DeviceKind]]:
+    """Return the rows of these serials, each with its kind."""
+    query = (
+        sa.select(Device, DeviceKind)
+        .join(DeviceKind, col(DeviceKind.id) == col(Device.kind_id))
+        .where(col(Device.serial).in_(list(serials)))
+        .order_by(col(Device.serial))
+    )
+    return [(device, kind) for device, kind in await session.execute(query)]
+
+
 async def changes_of(session: AsyncSession, serial: str, *, limit: int) -> Sequence[DeviceChange]:
     """Return the newest changes of a device, newest first."""
     found = await session.scalars(
