@@ -51,10 +51,14 @@ class UnknownOption(UsageMismatch):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`--name VALUE` or `--name=VALUE`."""
+    """`--name VALUE` or `--name=VALUE`.
+
+    With `query` the value is all that follows up to the next option, quotes kept; or one quoted text.
+    """
 
     name: str
     value: str
+    query: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +269,10 @@ def _options(
             _refuse_value(kind, equals, usage)
             flags.add(kind.name)
             continue
-        options[kind.name] = value if equals else _next_value(queue, kind, usage)
+        if kind.query:
+            options[kind.name] = _query_value(value if equals else "", queue, kind, usage)
+        else:
+            options[kind.name] = value if equals else _next_value(queue, kind, usage)
     return options, frozenset(flags), others
 
 
@@ -288,6 +295,17 @@ def _next_value(queue: list[Word], option: Option, usage: str) -> str:
     if not queue or queue[0].is_option:
         raise UsageMismatch(f"{option.name} needs a value: {option.name} {option.value}.", usage)
     return queue.pop(0).value
+
+
+def _query_value(first: str, queue: list[Word], option: Option, usage: str) -> str:
+    taken: list[Word] = []
+    while queue and not queue[0].is_option:
+        taken.append(queue.pop(0))
+    if not taken and not first:
+        raise UsageMismatch(f"{option.name} needs a value: {option.name} {option.value}.", usage)
+    if len(taken) == 1 and not first and taken[0].source.startswith(('"', "'")):
+        return taken[0].value
+    return " ".join([*([first] if first else []), *(word.source for word in taken)])
 
 
 def _split(word: Word) -> list[str]:

@@ -34,7 +34,7 @@ def manifest(url: str | None, command: str) -> dict[str, Node]:
     slash: dict[str, Node] = {
         "command": command,
         "description": "Apple device enrollment",
-        "usage_hint": "status | token | device | sync | help",
+        "usage_hint": "status | token | device | profile | assign | request | sync | help",
         "should_escape": True,
     }
     events: dict[str, Node] = {"bot_events": list(EVENTS)}

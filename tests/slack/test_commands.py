@@ -190,3 +190,18 @@ def test_any_mix_of_signs_is_read_or_refused_with_a_sentence(text: str) -> None:
 )
 def test_plain_words_come_back_as_they_were(plain: list[str]) -> None:
     assert [word.value for word in words(" ".join(plain))] == plain
+
+
+@pytest.mark.parametrize(
+    ("typed", "query"),
+    [
+        ('--where profile:"Sales iPad" --reason x', 'profile:"Sales iPad"'),
+        ("--reason x --where token:paris -profile:none F9F*", "token:paris -profile:none F9F*"),
+        ('--where "token:paris profile:none" --reason x', "token:paris profile:none"),
+        ("--where=token:paris model:iPad --reason x", "token:paris model:iPad"),
+    ],
+)
+def test_a_query_as_an_option_takes_all_up_to_the_next_option(typed: str, query: str) -> None:
+    spec = Spec(rest="SERIAL", options=(Option("--where", "QUERY", query=True), Option("--reason", "TEXT")))
+    args = parse(words(typed), spec, usage="/enroll assign")
+    assert (args.option("--where"), args.option("--reason"), args.rest) == (query, "x", ())
