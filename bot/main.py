@@ -17,6 +17,10 @@ from bot import __version__
 from bot.access import slack as access_screens
 from bot.access.api_tokens import ApiTokenService
 from bot.access.service import AccessService
+from bot.assignments import jobs as assignment_jobs
+from bot.assignments import slack as assignment_screens
+from bot.assignments.books import Books as RequestBooks
+from bot.assignments.service import AssignmentService
 from bot.audit.service import AuditService
 from bot.backend.apple import AppleBackend
 from bot.devices import jobs as device_jobs
@@ -26,6 +30,7 @@ from bot.home import slack as home_screens
 from bot.home import web as api
 from bot.home.service import HomeService
 from bot.kit import logs, migrations
+from bot.kit.actor import Rights
 from bot.kit.background import Background
 from bot.kit.clock import Clock, SystemClock
 from bot.kit.db import Database
@@ -77,6 +82,7 @@ class Services:
     tokens: TokenService
     profiles: ProfileService
     devices: DeviceService
+    assignments: AssignmentService
 
 
 @contextlib.asynccontextmanager
@@ -126,6 +132,17 @@ def _wire(
     async def present(token_id: str) -> int:
         return (await devices.counts([token_id]))[token_id].present
 
+    books = RequestBooks(
+        db=db,
+        clock=clock,
+        audit=audit,
+        access=access,
+        tokens=tokens,
+        profiles=profiles,
+        settings=settings,
+    )
+    assignments = AssignmentService(books, devices=devices, leases=leases)
+
     async def holds_of(_token_id: str, uuids: Sequence[str]) -> Sequence[str]:
         carried = sum((await devices.carried(uuids)).values())
         if carried == 1:
@@ -146,6 +163,7 @@ def _wire(
         tokens,
         profiles,
         devices,
+        assignments,
     )
 
 
@@ -170,11 +188,23 @@ def assemble(wired: Services) -> Bot:
     )
     router = _router(wired, slack)
     app = _app(wired, slack, router)
+
+    async def rights_of(user_id: str) -> Rights:
+        return await slack.people.rights(user_id, await wired.access.rights(user_id))
+
     jobs = Jobs(wired.db, wired.clock, wired.background)
     token_jobs.register(jobs, wired.tokens)
     profile_jobs.register(jobs, wired.profiles)
     device_jobs.register(
         jobs, wired.devices, poster=slack.poster, background=wired.background, settings=settings
+    )
+    wired.assignments.tell_rights(rights_of)
+    assignment_jobs.register(
+        jobs,
+        wired.assignments,
+        poster=slack.poster,
+        background=wired.background,
+        leases=wired.leases,
     )
     return Bot(wired, slack, router, app, jobs, _web(wired, slack, app))
 
@@ -279,6 +309,7 @@ def _router(wired: Services, slack: Slack) -> Router:
         carried_of=wired.devices.carried,
     )
     device_screens.register(router, wired.devices, clock=wired.clock)
+    assignment_screens.register(router, wired.assignments, wired.profiles, approvals=settings.approvals)
     return router
 
 

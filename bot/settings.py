@@ -85,6 +85,12 @@ def _check_every(length: timedelta) -> timedelta:
     return length
 
 
+def _check_ttl(length: timedelta) -> timedelta:
+    if not timedelta(hours=1) <= length <= timedelta(days=30):
+        raise ValueError("lies between 1h and 30d")
+    return length
+
+
 def _check_address(text: str) -> str:
     if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", text):
         raise ValueError("is not an http or https address")
@@ -112,6 +118,8 @@ class Settings(BaseModel):
     default_role: Annotated[Role, BeforeValidator(_parse_role)] = Role.NONE
     channel: ChannelId | None = None
     approval_channel: ChannelId | None = None
+    approvals: Literal["required", "self", "off"] = "required"
+    request_ttl: Annotated[Duration, AfterValidator(_check_ttl)] = timedelta(hours=72)
     sync_every: Annotated[Duration, AfterValidator(_check_every)] = timedelta(hours=24)
     expiry_warning_days: Annotated[tuple[int, ...], BeforeValidator(_parse_warning_days)] = (30, 14, 7, 3, 1)
     max_profiles_per_token: Annotated[int, Field(ge=1, le=1000)] = 100

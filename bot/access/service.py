@@ -70,6 +70,30 @@ class AccessService:
         mine = {group for group, people in zip(groups, members, strict=True) if user_id in people}
         return rules.rights_of(user_id, grants, groups=mine, default_role=self._settings.default_role)
 
+    async def holders(self, role: Role, *, tags: frozenset[str]) -> frozenset[str]:
+        """Return who holds a role, or a higher one, for `tags`: in person, by group or by the settings."""
+        async with self._db.read() as session:
+            grants = await store.grants(session)
+        held = [each for each in grants if each.role >= role and (each.tags is None or each.tags & tags)]
+        groups = sorted({each.subject for each in held if each.kind is SubjectKind.GROUP})
+        members = await asyncio.gather(*(self._members(group) for group in groups))
+        people = {each.subject for each in held if each.kind is SubjectKind.PERSON}
+        return frozenset(people.union(self._settings.admins, *members))
+
+    async def granted_by(self, user_id: str, role: Role, *, tags: frozenset[str]) -> str:
+        """Return by what somebody holds a role for `tags`: `settings`, `person` or the group's id."""
+        if user_id in self._settings.admins:
+            return "settings"
+        async with self._db.read() as session:
+            grants = await store.grants(session)
+        held = [each for each in grants if each.role >= role and (each.tags is None or each.tags & tags)]
+        if any(each.subject == user_id for each in held):
+            return "person"
+        for group in sorted({each.subject for each in held if each.kind is SubjectKind.GROUP}):
+            if user_id in await self._members(group):
+                return group
+        return "default role" if self._settings.default_role >= role else "none"
+
     async def table(self, *, actor: Actor) -> RoleTable:
         """Return who has which role. Raises `NotAllowed`."""
         actor.require(Role.ADMIN)

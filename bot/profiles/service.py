@@ -146,7 +146,11 @@ class ProfileService:
             rows = await store.by_uuid(session, uuids) if uuids else []
         return {
             version.profile_uuid: KnownUuid(
-                profile.name, version.number, version.number == profile.version, profile.id
+                profile.name,
+                version.number,
+                version.number == profile.version,
+                profile.id,
+                is_removed=profile.removed_at is not None,
             )
             for profile, version in rows
         }

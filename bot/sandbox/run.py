@@ -260,6 +260,7 @@ def _environment(
         # Everyone else; Cleo is a guest in this workspace, whom the bot lets see and nothing more.
         "ENROLLBOT_DEFAULT_ROLE": "operator",
         "ENROLLBOT_CHANNEL": people.ENROLLMENT_CHANNEL,
+        "ENROLLBOT_APPROVAL_CHANNEL": people.APPROVAL_CHANNEL,
         "ENROLLBOT_COMMAND": SLASH,
         "ENROLLBOT_HOST": "127.0.0.1",
         "ENROLLBOT_PORT": str(bot_port),

@@ -1,0 +1,351 @@
+"""How requests are shown: previews, cards, progress, results. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from bot.assignments import rules
+from bot.assignments.books import sentences
+from bot.assignments.facts import DeviceResultRow, RequestView
+from bot.assignments.models import Action, Outcome, RequestState
+from bot.backend.port import BackendTexts
+from bot.kit.spreadsheet import BYTE_ORDER_MARK, csv_lines
+from bot.slack.blocks import (
+    Block,
+    Message,
+    View,
+    actions,
+    bold,
+    button,
+    code,
+    confirm,
+    context,
+    escape,
+    input_block,
+    local_time,
+    mention,
+    modal,
+    section,
+    text_input,
+)
+
+SEND = "request.send"
+SEND_TYPED = "request.send_typed"
+LEAVE_OUT = "request.leave_out"
+APPROVE = "request.approve"
+DENY = "request.deny"
+DETAILS = "request.details"
+CANCEL = "request.cancel"
+STOP = "request.stop"
+AGAIN = "request.again"
+CSV = "request.csv"
+
+_MENTIONED = 10
+_IN_WORDS = {
+    Outcome.WAITING: "waiting",
+    Outcome.SENT: "being sent",
+    Outcome.SUCCESS: "done",
+    Outcome.ALREADY: "were so already",
+    Outcome.THROTTLED: "throttled, tried again later",
+    Outcome.FAILED: "failed",
+    Outcome.NOT_ACCESSIBLE: "not on this server any more",
+    Outcome.LEFT_OUT: "left out",
+}
+
+
+def how_many(number: int) -> str:
+    return "1 device" if number == 1 else f"{number:,} devices"
+
+
+def what(view: RequestView) -> str:
+    """Return in mrkdwn what a request does."""
+    if view.action is Action.UNASSIGN:
+        return f"Take the profile from {how_many(view.devices)}"
+    return f"Assign {bold(view.profile_name or '')} to {how_many(view.devices)}"
+
+
+def preview(view: RequestView, *, texts: BackendTexts, actor: str, approvals: str) -> Message:
+    """Show what was found, to who asked only, with the buttons that lead on."""
+    found = view.found
+    lines = [f"*Preview:* {what(view)} · token {escape(view.token_name)}", *_counts(view)]
+    told = [escape(text) for text in found.remarks]
+    told += [escape(text) for text in sentences(found, service=texts.service)]
+    told += _warnings(view, texts=texts)
+    if approvals == "required" and not set(view.approvers) - {actor}:
+        told.append("Nobody but you could approve this: an admin has to grant somebody the role approver.")
+    row = [
+        button(
+            "Send for approval" if approvals != "off" else "Carry out",
+            action_id=SEND,
+            value=view.id,
+            style="primary",
+        )
+    ]
+    if 0 < found.set_up < view.devices:
+        row.insert(0, button(f"Leave out the {found.set_up:,}", action_id=LEAVE_OUT, value=view.id))
+    row.append(button("Show devices", action_id=CSV, value=view.id))
+    return Message.of(
+        section("\n".join(lines)),
+        *(section(f":warning: {text}") for text in told),
+        context("Nothing is requested yet. This preview is kept for 30 minutes."),
+        actions(*row),
+    )
+
+
+def number_modal(view: RequestView) -> View:
+    return modal(
+        title="Send for approval",
+        callback_id=SEND_TYPED,
+        submit="Send",
+        private_metadata=view.id,
+        blocks=[
+            section(f"{what(view)}: a large part of token {escape(view.token_name)}."),
+            input_block(
+                label="Number of devices",
+                block_id="number",
+                element=text_input(),
+                hint=f"Type {view.devices} to confirm.",
+            ),
+        ],
+    )
+
+
+def deny_modal(view: RequestView) -> View:
+    return modal(
+        title=f"Deny {view.label}"[:24],
+        callback_id=DENY,
+        submit="Deny",
+        private_metadata=view.id,
+        blocks=[
+            section(what(view)),
+            input_block(
+                label="Reason",
+                block_id="reason",
+                element=text_input(multiline=True, max_length=500),
+                hint="The requester is told.",
+            ),
+        ],
+    )
+
+
+def card(view: RequestView, *, texts: BackendTexts, now: datetime) -> Message:
+    """Return the card in the approval channel, as things are now."""
+    lines = [f"*{view.label} · {_headline(view)}*", *_about(view, now)]
+    lines += _counts(view)
+    lines += _warnings(view, texts=texts)
+    if view.reason:
+        lines.append(f"Reason: “{escape(view.reason)}”")
+    blocks: list[Block] = [section("\n".join(lines))]
+    if view.state is RequestState.PENDING:
+        blocks += [section(_who_decides(view)), _decision_buttons(view)]
+    else:
+        blocks.append(section(_decided(view, now)))
+        row = _later_buttons(view)
+        if row:
+            blocks.append(actions(*row))
+    return Message.of(*blocks)
+
+
+def _headline(view: RequestView) -> str:
+    name = escape(view.profile_name or "")
+    if view.action is Action.UNASSIGN:
+        return f"Take the profile from {how_many(view.devices)}"
+    return f"Assign “{name}” to {how_many(view.devices)}"
+
+
+def _about(view: RequestView, now: datetime) -> list[str]:
+    org = f" ({escape(view.org_name)})" if view.org_name else ""
+    until = ""
+    if view.state is RequestState.PENDING and view.expires_at is not None:
+        until = f" · expires {local_time(view.expires_at, now)}"
+    return [f"Requested by {mention(view.requested_by)} · token {escape(view.token_name)}{org}{until}"]
+
+
+def _counts(view: RequestView) -> list[str]:
+    found = view.found
+    models = ", ".join(f"{count:,} {escape(model)}" for model, count in found.by_model.items())
+    replaces = ", ".join(
+        f"{escape(name)} {count:,}" if name else f"none {count:,}" for name, count in found.replaces.items()
+    )
+    word = "Carry now" if view.action is Action.UNASSIGN else "Replaces"
+    return [f"Devices: {models} · {word}: {replaces}"]
+
+
+def _warnings(view: RequestView, *, texts: BackendTexts) -> list[str]:
+    found = view.found
+    told = []
+    if view.action is Action.UNASSIGN:
+        told.append(
+            f"The devices stay on the server in {escape(texts.portal)} and start unmanaged at their next"
+            " activation."
+        )
+    if found.set_up:
+        told.append(
+            f"{found.set_up:,} of {how_many(view.devices)} {'has' if found.set_up == 1 else 'have'} already"
+            " fetched a profile: nothing changes there until they are erased and set up again."
+        )
+    if found.set_up < view.devices and view.action is Action.ASSIGN:
+        told.append(
+            f"Takes effect at the next activation. {escape(texts.service)} does not report whether"
+            f" {'the others' if found.set_up else 'they'} are in use; any that were switched on before need"
+            " an erase too."
+        )
+    if found.other_platform:
+        told.append(f"{how_many(found.other_platform)} of another platform than the profile is for.")
+    if found.overlaps:
+        told.append(f"{how_many(sum(found.overlaps.values()))} also stand in another open request.")
+    return told
+
+
+def _who_decides(view: RequestView) -> str:
+    others = [each for each in view.approvers if each != view.requested_by]
+    if not others:
+        return "Nobody but the requester holds approver for this token: an admin grants the role."
+    shown = ", ".join(mention(each) for each in others[:_MENTIONED])
+    more = f" and {len(others) - _MENTIONED} more" if len(others) > _MENTIONED else ""
+    return f"Can decide: {shown}{more}."
+
+
+def _decision_buttons(view: RequestView) -> Block:
+    question = confirm(
+        title=f"Approve {view.label}",
+        text=f"{what(view)}? The list is fixed; see Details.",
+        confirm=f"Approve {view.label}",
+        deny="Back",
+        style="primary",
+    )
+    return actions(
+        button("Approve", action_id=APPROVE, value=view.id, style="primary", confirm=question),
+        button("Deny", action_id=DENY, value=view.id, style="danger"),
+        button("Details", action_id=DETAILS, value=view.id),
+        button("Cancel", action_id=CANCEL, value=view.id),
+    )
+
+
+def _later_buttons(view: RequestView) -> list[Block]:
+    row = [button("Details", action_id=DETAILS, value=view.id)]
+    if view.state is RequestState.RUNNING and view.stop_asked_by is None:
+        row.append(button("Stop", action_id=STOP, value=view.id, style="danger"))
+    if view.state in (
+        RequestState.EXPIRED,
+        RequestState.DENIED,
+        RequestState.CANCELLED,
+        RequestState.STOPPED,
+    ):
+        row.append(button("Request again", action_id=AGAIN, value=view.id))
+    return row
+
+
+def _decided(view: RequestView, now: datetime) -> str:
+    at = f" {local_time(view.decided_at, now)}" if view.decided_at else ""
+    head = f"{view.label} {rules.how_it_ended(view)}{at}."
+    lines = [head]
+    if view.decision_reason:
+        lines.append(f"Reason: “{escape(view.decision_reason)}”")
+    if view.stop_asked_by is not None:
+        lines.append(f"Stopped by {mention(view.stop_asked_by)}: it ends after the batch under way.")
+    if view.state in (RequestState.RUNNING, RequestState.DONE, RequestState.STOPPED):
+        lines.append(progress_line(view.outcomes))
+    if view.state is RequestState.RUNNING and view.rests_until is not None and view.rests_until > now:
+        lines.append(f"Goes on by itself {local_time(view.rests_until, now)}.")
+    return "\n".join(lines)
+
+
+def progress_line(outcomes: Mapping[Outcome, int]) -> str:
+    parts = [f"{outcomes[each]:,} {_IN_WORDS[each]}" for each in _IN_WORDS if outcomes.get(each)]
+    return " · ".join(parts) or "nothing done yet"
+
+
+def result(view: RequestView, *, texts: BackendTexts) -> Message:
+    """Tell, in the card's thread, how it ended."""
+    done = view.outcomes.get(Outcome.SUCCESS, 0) + view.outcomes.get(Outcome.ALREADY, 0)
+    word = "stopped" if view.state is RequestState.STOPPED else "finished"
+    lines = [
+        f"*{view.label} {word}:* {done:,} of {how_many(view.devices)} as asked.",
+        progress_line(view.outcomes),
+    ]
+    if view.outcomes.get(Outcome.FAILED):
+        lines.append(
+            f"Next: look at the file; devices that failed three times need {escape(texts.service)}'s support."
+        )
+    if view.outcomes.get(Outcome.NOT_ACCESSIBLE):
+        lines.append(
+            f"Next: devices that are not on this server any more were moved or released in"
+            f" {escape(texts.portal)}; a sync is on its way."
+        )
+    return Message.of(section("\n".join(lines)))
+
+
+def failures_csv(rows: Sequence[DeviceResultRow]) -> bytes:
+    return BYTE_ORDER_MARK + csv_lines(
+        [
+            ["serial", "model", "result", "previous_profile_uuid"],
+            *([row.serial, row.model, row.outcome.value, row.previous_uuid or ""] for row in rows),
+        ]
+    )
+
+
+def details(
+    view: RequestView, rows: Sequence[DeviceResultRow], *, texts: BackendTexts, now: datetime
+) -> Message:
+    """Show who asked, what was found, and the first devices; the rest is in the file."""
+    shown = "\n".join(f"{code(row.serial)} {escape(row.model)} · {row.outcome.value}" for row in rows[:20])
+    more = f"\n… and {len(rows) - 20:,} more" if len(rows) > 20 else ""
+    told = sentences(view.found, service=texts.service)
+    return Message.of(
+        section("\n".join([f"*{view.label} · {_headline(view)}*", *_about(view, now), *_counts(view)])),
+        section(shown + more),
+        *([context(escape(" ".join(told)))] if told else []),
+        actions(button("Get CSV", action_id=CSV, value=view.id)),
+    )
+
+
+def sent(view: RequestView) -> Message:
+    where = f" in <#{escape(view.channel)}>" if view.channel else ""
+    if view.state is RequestState.RUNNING:
+        return Message.of(section(f"*{view.label} is being carried out.* Its progress is{where}."))
+    return Message.of(
+        section(f"*{view.label} sent for approval*{where}. You are told what is decided."),
+        actions(button("Cancel", action_id=CANCEL, value=view.id)),
+    )
+
+
+def told_requester(view: RequestView) -> Message:
+    """Tell the requester what was decided."""
+    lines = [f"{view.label} {rules.how_it_ended(view)}: {what(view)}."]
+    if view.decision_reason:
+        lines.append(f"Reason: “{escape(view.decision_reason)}”")
+    row = [button("Request again", action_id=AGAIN, value=view.id)] if not view.state.is_open else []
+    return Message.of(section("\n".join(lines)), *([actions(*row)] if row else []))
+
+
+def request_list(views: Sequence[RequestView], *, slash: str, now: datetime) -> Message:
+    if not views:
+        return Message.of(section(f"*No requests.* Ask for one: {code(f'{slash} assign PROFILE SERIAL')}"))
+    blocks: list[Block] = [section("*Assignment requests*")]
+    for view in views[:20]:
+        at = local_time(view.requested_at or view.made_at, now)
+        line = (
+            f"*{view.label}* · {what(view)} · token {escape(view.token_name)}\n{view.state.value} ·"
+            f" {mention(view.requested_by)} {at}"
+        )
+        is_preview = view.state is RequestState.PREVIEW
+        blocks.append(
+            section(
+                line,
+                button("Send for approval", action_id=SEND, value=view.id)
+                if is_preview
+                else button("Details", action_id=DETAILS, value=view.id),
+            )
+        )
+    if len(views) > 20:
+        blocks.append(context(f"… and {len(views) - 20} more"))
+    return Message.of(*blocks)
+
+
+def show(view: RequestView, *, texts: BackendTexts, now: datetime) -> Message:
+    return card(view, texts=texts, now=now)
+
+
+def metadata_of(view: RequestView) -> dict[str, object]:
+    """Return what a card carries, by which it is found again after an unclear answer."""
+    return {"event_type": "request", "event_payload": {"id": view.id}}

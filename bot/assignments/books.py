@@ -1,0 +1,189 @@
+"""What every act on requests shares: loading, showing, claiming and recording."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.access.service import AccessService
+from bot.assignments import store
+from bot.assignments.errors import DeliveredAgain, RequestUnknown
+from bot.assignments.facts import Found, RequestView
+from bot.assignments.models import Action, Request, RequestState
+from bot.audit.service import AuditService
+from bot.kit.actor import Actor, Rights, Role
+from bot.kit.clock import Clock
+from bot.kit.db import Database
+from bot.kit.once import claim_once
+from bot.profiles.service import ProfileService
+from bot.settings import Settings
+from bot.tokens.errors import TokenGone
+from bot.tokens.facts import TokenView
+from bot.tokens.service import TokenService
+
+RightsOf = Callable[[str], Awaitable[Rights]]
+
+#: How many people who may approve are looked at.
+_LOOKED_AT = 25
+#: Who acts when nobody asked.
+SYSTEM = Actor.job("assignments")
+
+
+class Books:
+    """The rows of requests behind their rules, for one database. Holds no state of its own."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        audit: AuditService,
+        access: AccessService,
+        tokens: TokenService,
+        profiles: ProfileService,
+        settings: Settings,
+    ) -> None:
+        self.db = db
+        self.clock = clock
+        self.access = access
+        self.tokens = tokens
+        self.profiles = profiles
+        self.settings = settings
+        self.texts = tokens.texts
+        #: Says what a person may do now, as far as Slack limits them too; the toolkit knows it.
+        self.rights_of: RightsOf = access.rights
+        self._audit = audit
+
+    async def claim(self, session: AsyncSession, delivery: str | None) -> None:
+        if delivery is not None and not await claim_once(session, delivery, self.clock.now()):
+            raise DeliveredAgain
+
+    async def load(self, session: AsyncSession, request_id: str, actor: Actor, role: Role) -> RequestView:
+        """Load a request for somebody with a role for its token. Raises `RequestUnknown`, `NotAllowed`."""
+        row = await store.one(session, request_id)
+        if row is None:
+            raise RequestUnknown("of this kind", slash=self.settings.command)
+        view = await self.view(session, row)
+        if actor.rights.role_for(view.tags) < Role.VIEWER:
+            actor.require(role)
+            raise RequestUnknown("of this kind", slash=self.settings.command)
+        actor.require(role, tags=view.tags)
+        return view
+
+    async def view(self, session: AsyncSession, row: Request) -> RequestView:
+        token = await self.token_or_none(row.token_id)
+        tags = token.tags if token else await self._tags_of_gone(row.token_id)
+        known = await self.profiles.names_of([row.profile_uuid] if row.profile_uuid else [])
+        profile = known.get(row.profile_uuid or "")
+        is_stale = token is None or (
+            row.profile_uuid is not None and (profile is None or not profile.is_current or profile.is_removed)
+        )
+        return RequestView(
+            id=row.id,
+            number=row.number,
+            action=Action(row.action),
+            state=RequestState(row.state),
+            token_id=row.token_id,
+            token_name=token.name if token else "removed",
+            org_name=token.org_name if token else None,
+            tags=tags,
+            profile_id=row.profile_id,
+            profile_name=row.profile_name,
+            profile_version=row.profile_version,
+            profile_uuid=row.profile_uuid,
+            devices=row.devices,
+            found=msgspec.convert(row.facts, Found, strict=False),
+            reason=row.reason,
+            requested_by=row.requested_by,
+            made_at=row.made_at,
+            requested_at=row.requested_at,
+            expires_at=row.expires_at,
+            decided_by=row.decided_by,
+            decided_at=row.decided_at,
+            decision_reason=row.decision_reason,
+            stop_asked_by=row.stop_asked_by,
+            ended_at=row.ended_at,
+            rests_until=row.rests_until,
+            channel=row.channel,
+            message_ts=row.message_ts,
+            version=row.version,
+            is_stale=is_stale,
+            outcomes=await store.outcomes(session, row.id),
+        )
+
+    async def with_approvers(self, view: RequestView) -> RequestView:
+        """Name who may approve: asks Slack who is still active, so never inside a transaction."""
+        holders = sorted(await self.access.holders(Role.APPROVER, tags=view.tags))[:_LOOKED_AT]
+        rights = await asyncio.gather(*(self.rights_of(each) for each in holders))
+        active = [
+            each
+            for each, held in zip(holders, rights, strict=True)
+            if held.role_for(view.tags) >= Role.APPROVER
+        ]
+        return replace(view, approvers=tuple(active))
+
+    async def token_or_none(self, token_id: str) -> TokenView | None:
+        """Return a token, None when it was removed."""
+        try:
+            return await self.tokens.get_by_id(token_id, actor=SYSTEM)
+        except TokenGone:
+            return None
+
+    async def _tags_of_gone(self, token_id: str) -> frozenset[str]:
+        return (await self.tokens.tags_of([token_id])).get(token_id, frozenset())
+
+    def place(self, token: TokenView | None) -> str | None:
+        """Return the channel in which approval is asked for."""
+        own = (token.approvals_channel or token.channel) if token else None
+        return own or self.settings.approval_channel or self.settings.channel
+
+    async def record(
+        self,
+        session: AsyncSession,
+        actor: Actor,
+        action: str,
+        view: RequestView,
+        detail: Mapping[str, Any],
+    ) -> None:
+        await self._audit.record(
+            session,
+            actor=actor,
+            action=action,
+            subject_kind="request",
+            subject_id=view.id,
+            subject_name=view.label,
+            tags=view.tags,
+            detail={
+                "token": view.token_name,
+                "profile": view.profile_name,
+                "uuid": view.profile_uuid,
+                "devices": view.devices,
+                "asked_by": view.requested_by,
+                **detail,
+            },
+        )
+
+
+def values_of(found: Found) -> dict[str, Any]:
+    made: dict[str, Any] = msgspec.to_builtins(found)
+    return made
+
+
+def sentences(found: Found, *, service: str, labels: Mapping[str, str] | None = None) -> Sequence[str]:
+    """Say why devices are left out, one sentence a reason; `labels` name the requests that hold some."""
+    texts = {
+        "unknown": "not known here, nor to {service} on a token that you may see",
+        "removed": "removed or forgotten",
+        "elsewhere": "of another token",
+        "already": "already as asked",
+        "held": "being worked on in another request",
+    }
+    told = []
+    for reason, count in found.left_out.items():
+        some = ", ".join(found.examples.get(reason, ())[:3])
+        text = texts.get(reason, reason).format(service=service)
+        told.append(f"{count:,} left out, {text}: {some}{' and others' if count > 3 else ''}.")
+    return told

@@ -1,0 +1,286 @@
+"""Carrying requests out: batch by batch, resumed wherever it stopped, no finished batch repeated."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.assignments import rules, store
+from bot.assignments.books import SYSTEM, Books
+from bot.assignments.facts import RequestView
+from bot.assignments.models import Action, Outcome, RequestDevice, RequestState
+from bot.backend.port import (
+    AssignmentResult,
+    BackendError,
+    DeviceFacts,
+    DeviceResult,
+    RequestRefused,
+    ServiceUnavailable,
+)
+from bot.devices.rules import has_profile
+from bot.devices.service import DeviceService
+from bot.kit.actor import Role
+from bot.kit.errors import EnrollbotError
+from bot.kit.leases import Lease, LeaseLost, Leases, LeaseTaken
+from bot.kit.logs import get_logger
+from bot.tokens.models import WishKind, WishReason
+
+log = get_logger(__name__)
+
+Show = Callable[[RequestView], None]
+_THROTTLED_FOR = timedelta(hours=24)
+
+
+class Carrying:
+    """Does what was approved. One replica at a time works on a request."""
+
+    def __init__(self, books: Books, devices: DeviceService, leases: Leases) -> None:
+        self._books = books
+        self._devices = devices
+        self._leases = leases
+
+    async def due(self) -> list[str]:
+        """Return the running requests that have something to do now."""
+        now = self._books.clock.now()
+        async with self._books.db.read() as session:
+            running = await store.in_state(session, RequestState.RUNNING)
+        return [
+            row.id
+            for row in running
+            if row.rests_until is None or row.rests_until <= now or row.stop_asked_by
+        ]
+
+    async def run(
+        self, request_id: str, *, show: Show, is_stopping: Callable[[], bool]
+    ) -> RequestView | None:
+        """Carry a request out as far as it goes now; None where another replica is at it.
+
+        What is left waits for its time: throttled and failed devices, or a service that does not answer.
+        """
+        try:
+            async with self._leases.hold(f"request:{request_id}") as lease:
+                await self._settle_sent(request_id, lease)
+                await self._batches(request_id, lease, show=show, is_stopping=is_stopping)
+        except LeaseTaken:
+            return None
+        except BackendError as error:
+            await self._rest(request_id, error)
+        except LeaseLost:
+            log.warning("a request was taken over by another replica", request=request_id)
+            return None
+        return await self._view(request_id)
+
+    async def _batches(
+        self, request_id: str, lease: Lease, *, show: Show, is_stopping: Callable[[], bool]
+    ) -> None:
+        while not is_stopping():
+            view = await self._view(request_id)
+            if view.state is not RequestState.RUNNING:
+                return
+            if view.stop_asked_by is not None:
+                await self._end(view, lease, RequestState.STOPPED)
+                return
+            async with self._books.db.read() as session:
+                now = self._books.clock.now()
+                batch = await store.due_devices(session, request_id, now=now, most=rules.BATCH)
+                again_at = await store.next_due(session, request_id)
+            if not batch:
+                if again_at is None:
+                    await self._end(view, lease, RequestState.DONE)
+                else:
+                    await self._wait(view, lease, again_at)
+                return
+            await self._batch(view, batch, lease)
+            show(await self._view(request_id))
+
+    async def _batch(self, view: RequestView, batch: Sequence[RequestDevice], lease: Lease) -> None:
+        serials = [each.serial for each in batch]
+        told = await self._told(view, serials)
+        already = [serial for serial in serials if self._is_as_asked(view, told.get(serial))]
+        waiting = [serial for serial in serials if serial not in set(already)]
+        if already:
+            async with self._books.db.begin() as session:
+                await self._require(lease, session)
+                values = {"outcome": Outcome.ALREADY.value, "again_at": None}
+                await store.set_devices(session, view.id, already, values)
+        if not waiting:
+            return
+        async with self._books.db.begin() as session:
+            await self._require(lease, session)
+            number = await store.add_batch(
+                session, view.id, devices=len(waiting), now=self._books.clock.now()
+            )
+            sent = {"outcome": Outcome.SENT.value, "batch": number, "again_at": None}
+            await store.set_devices(session, view.id, waiting, sent)
+        try:
+            answer = await self._ask(view, waiting)
+        except ServiceUnavailable:
+            # It may have been done all the same: what the devices carry tells, before they are sent again.
+            raise
+        except RequestRefused as refusal:
+            # The same order would be refused again: these devices have failed.
+            log.warning("an order was refused", request=view.id, reason=str(refusal))
+            await self._give_up(view, waiting, number, Outcome.FAILED, lease)
+            return
+        except BackendError:
+            await self._give_up(view, waiting, number, Outcome.WAITING, lease)
+            raise
+        await self._store(view, {each.serial: each for each in batch}, number, answer, lease)
+        await self._refresh(view, waiting)
+
+    async def _give_up(
+        self, view: RequestView, serials: Sequence[str], number: int, outcome: Outcome, lease: Lease
+    ) -> None:
+        async with self._books.db.begin() as session:
+            await self._require(lease, session)
+            await store.set_devices(session, view.id, serials, {"outcome": outcome.value})
+            await store.end_batch(session, view.id, number, self._books.clock.now())
+
+    async def _ask(self, view: RequestView, serials: Sequence[str]) -> AssignmentResult:
+        began = self._books.clock.now()
+        connection = await self._books.tokens.connection(view.token_id)
+        try:
+            if view.action is Action.UNASSIGN or view.profile_uuid is None:
+                return await connection.unassign(serials)
+            return await connection.assign(view.profile_uuid, serials)
+        except BackendError as error:
+            await self._books.tokens.record_refusal(view.token_id, error, asked_at=began)
+            raise
+
+    async def _store(
+        self,
+        view: RequestView,
+        batch: Mapping[str, RequestDevice],
+        number: int,
+        answer: AssignmentResult,
+        lease: Lease,
+    ) -> None:
+        now = self._books.clock.now()
+        by_outcome: dict[tuple[Outcome, int, datetime | None], list[str]] = {}
+        for serial, result in answer.results.items():
+            tries = batch[serial].tries + (result is DeviceResult.FAILED)
+            outcome, again_at = _outcome(result, tries, now, answer.retry_after or _THROTTLED_FOR)
+            by_outcome.setdefault((outcome, tries, again_at), []).append(serial)
+        async with self._books.db.begin() as session:
+            await self._require(lease, session)
+            for (outcome, tries, again_at), serials in by_outcome.items():
+                values = {"outcome": outcome.value, "tries": tries, "again_at": again_at}
+                await store.set_devices(session, view.id, serials, values)
+            await store.end_batch(session, view.id, number, now)
+            await store.put(session, view.id, {"failed_tries": 0, "rests_until": None})
+
+    async def _refresh(self, view: RequestView, serials: Sequence[str]) -> None:
+        """Read devices back, so that what is shown is what the service has; a sync mends what this misses."""
+        try:
+            await self._devices.refresh(view.token_id, serials)
+        except EnrollbotError as error:
+            log.warning("devices not read back", request=view.id, reason=str(error))
+
+    async def _told(self, view: RequestView, serials: Sequence[str]) -> Mapping[str, DeviceFacts | None]:
+        began = self._books.clock.now()
+        try:
+            return await self._devices.refresh(view.token_id, serials)
+        except BackendError as error:
+            await self._books.tokens.record_refusal(view.token_id, error, asked_at=began)
+            raise
+
+    def _is_as_asked(self, view: RequestView, device: DeviceFacts | None) -> bool:
+        if device is None:
+            return False
+        carries = has_profile(device.profile_status, device.profile_uuid)
+        if view.action is Action.UNASSIGN:
+            return not carries
+        return carries and device.profile_uuid == view.profile_uuid
+
+    async def _settle_sent(self, request_id: str, lease: Lease) -> None:
+        """Look what became of devices whose answer was never stored: their batch may have been taken."""
+        async with self._books.db.read() as session:
+            sent = await store.devices(session, request_id, outcome=[Outcome.SENT])
+        if not sent:
+            return
+        view = await self._view(request_id)
+        for first in range(0, len(sent), rules.BATCH):
+            serials = [each.serial for each in sent[first : first + rules.BATCH]]
+            told = await self._told(view, serials)
+            done = [serial for serial in serials if self._is_as_asked(view, told.get(serial))]
+            left = [serial for serial in serials if serial not in set(done)]
+            async with self._books.db.begin() as session:
+                await self._require(lease, session)
+                await store.set_devices(session, request_id, done, {"outcome": Outcome.SUCCESS.value})
+                await store.set_devices(session, request_id, left, {"outcome": Outcome.WAITING.value})
+
+    async def _wait(self, view: RequestView, lease: Lease, again_at: datetime) -> None:
+        async with self._books.db.begin() as session:
+            await self._require(lease, session)
+            await store.change(session, view.id, {"rests_until": again_at}, state=RequestState.RUNNING)
+
+    async def _rest(self, request_id: str, error: BackendError) -> None:
+        """Leave the request alone for a while: the service does not answer, or refuses the token."""
+        log.warning("a request rests", request=request_id, reason=str(error))
+        async with self._books.db.begin() as session:
+            row = await store.one(session, request_id)
+            if row is None:
+                return
+            wait = rules.REST[min(row.failed_tries, len(rules.REST) - 1)]
+            if isinstance(error, ServiceUnavailable) and error.retry_after is not None:
+                wait = max(wait, error.retry_after)
+            values = {
+                "failed_tries": row.failed_tries + 1,
+                "rests_until": self._books.clock.now() + wait,
+            }
+            await store.change(session, request_id, values, state=RequestState.RUNNING)
+
+    async def _end(self, view: RequestView, lease: Lease, state: RequestState) -> None:
+        now = self._books.clock.now()
+        async with self._books.db.begin() as session:
+            await self._require(lease, session)
+            left = await store.devices(
+                session, view.id, outcome=[Outcome.WAITING, Outcome.SENT, Outcome.THROTTLED]
+            )
+            values = {"outcome": Outcome.LEFT_OUT.value, "again_at": None}
+            await store.set_devices(session, view.id, [each.serial for each in left], values)
+            ended = {"state": state.value, "ended_at": now, "rests_until": None}
+            if not await store.change(session, view.id, ended, state=RequestState.RUNNING):
+                return
+            await store.release(session, view.id)
+            lost = await store.devices(session, view.id, outcome=[Outcome.NOT_ACCESSIBLE])
+            if lost:
+                await self._books.tokens.wish_sync(
+                    session,
+                    view.token_id,
+                    kind=WishKind.DELTA,
+                    reason=WishReason.ASKED,
+                    asked_by=SYSTEM.id,
+                    exempt=True,
+                )
+            counts = {each.value: count for each, count in (await store.outcomes(session, view.id)).items()}
+            await self._books.record(
+                session,
+                SYSTEM,
+                "request.carried_out",
+                view,
+                {"approved_by": view.decided_by, "results": counts, "state": state.value},
+            )
+
+    async def _view(self, request_id: str) -> RequestView:
+        async with self._books.db.read() as session:
+            return await self._books.load(session, request_id, SYSTEM, Role.VIEWER)
+
+    async def _require(self, lease: Lease, session: AsyncSession) -> None:
+        if not await lease.still_held(session):
+            raise LeaseLost(lease.name)
+
+
+def _outcome(
+    result: DeviceResult, tries: int, now: datetime, wait: timedelta
+) -> tuple[Outcome, datetime | None]:
+    """Return what is stored for a result, and when the device is tried again."""
+    if result is DeviceResult.SUCCESS:
+        return Outcome.SUCCESS, None
+    if result is DeviceResult.NOT_ACCESSIBLE:
+        return Outcome.NOT_ACCESSIBLE, None
+    if result is DeviceResult.THROTTLED:
+        return Outcome.THROTTLED, now + wait
+    if tries >= rules.TRIES:
+        return Outcome.FAILED, None
+    return Outcome.FAILED, now + rules.TRY_AGAIN[min(tries, len(rules.TRY_AGAIN)) - 1]

@@ -1,0 +1,115 @@
+"""What can be wrong with a request or a decision: named facts, written for a person."""
+
+from collections.abc import Sequence
+
+from bot.kit.errors import EnrollbotError
+
+
+class AssignmentFault(EnrollbotError):
+    """Base of what this room refuses."""
+
+
+class RequestUnknown(AssignmentFault):
+    def __init__(self, label: str, *, slash: str) -> None:
+        super().__init__(
+            f"There is no request {label} that you may see.", next_step=f"`{slash} request list` shows them."
+        )
+
+
+class NoDevices(AssignmentFault):
+    """Nothing is left of what was asked for; `why` says what became of it."""
+
+    def __init__(self, why: Sequence[str]) -> None:
+        super().__init__(
+            "No device is left to do this with." + "".join(f" {sentence}" for sentence in why),
+            next_step="Nothing was requested.",
+        )
+
+
+class QueryNeeded(AssignmentFault):
+    def __init__(self, usage: str) -> None:
+        super().__init__("Say which devices.", next_step=f"Usage: `{usage}`")
+
+
+class SeveralTokens(AssignmentFault):
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            f"These devices are of several tokens: {', '.join(names)}.",
+            next_step="Ask for each token in a request of its own, with token:NAME in the query.",
+        )
+
+
+class TooMany(AssignmentFault):
+    def __init__(self, given: int, most: int) -> None:
+        super().__init__(
+            f"{given:,} devices are more than the {most:,} that one request takes.",
+            next_step="Ask in several requests.",
+        )
+
+
+class PreviewGone(AssignmentFault):
+    def __init__(self) -> None:
+        super().__init__(
+            "This preview is older than half an hour, or was sent already.",
+            next_step="Nothing was requested now. Type the command again to see how things stand.",
+        )
+
+
+class NoPlaceToAsk(AssignmentFault):
+    def __init__(self, slash: str) -> None:
+        super().__init__(
+            "There is no channel to ask for approval in.",
+            next_step=f"An admin sets one: `{slash} token set NAME --approvals #channel`.",
+        )
+
+
+class NumberDiffers(AssignmentFault):
+    def __init__(self, devices: int) -> None:
+        super().__init__(f"Type {devices} to confirm how many devices this is about.")
+
+
+class AlreadyDecided(AssignmentFault):
+    """Somebody was quicker, or the request ended by itself; `how` is that in words."""
+
+    def __init__(self, label: str, how: str) -> None:
+        self.how = how
+        super().__init__(f"{label} {how}. Your press changed nothing.")
+
+
+class OwnRequest(AssignmentFault):
+    def __init__(self, label: str) -> None:
+        super().__init__(
+            f"{label} is your own request: somebody else decides.",
+            next_step="Cancel it if it is no longer wanted.",
+        )
+
+
+class NotYours(AssignmentFault):
+    def __init__(self, label: str) -> None:
+        super().__init__(f"{label} can be cancelled by who requested it, or by an admin.")
+
+
+class Stale(AssignmentFault):
+    """What was asked for no longer holds: the profile was edited or deleted, the token removed."""
+
+    def __init__(self, label: str, why: str) -> None:
+        super().__init__(
+            f"{label} was not approved: {why}.",
+            next_step="Deny it, and have it requested again as it is now.",
+        )
+
+
+class HeldElsewhere(AssignmentFault):
+    def __init__(self, label: str, devices: int, other: str) -> None:
+        count = "1 of its devices is" if devices == 1 else f"{devices:,} of its devices are"
+        super().__init__(
+            f"{label} was not approved: {count} being worked on in {other}.",
+            next_step=f"Approve it when {other} has ended.",
+        )
+
+
+class DeliveredAgain(AssignmentFault):
+    """The same delivery was taken before; its first one answers."""
+
+    def __init__(self) -> None:
+        super().__init__("This was delivered before.")

@@ -1,0 +1,86 @@
+"""What this room's service answers with: plain values, ready to be shown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from bot.assignments.models import Action, Outcome, RequestState
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a preview found of the devices asked for.
+
+    `by_model` and `replaces` count the devices that are in the request. The others, by reason, are left
+    out: `unknown`, `removed`, `elsewhere` (of another token), `already` (carry the profile), `held` (in a
+    running request). `set_up` and `other_platform` count devices of the request that deserve a warning.
+    `examples` are a few serials for each reason.
+    """
+
+    by_model: dict[str, int] = msgspec.field(default_factory=dict)
+    replaces: dict[str, int] = msgspec.field(default_factory=dict)
+    left_out: dict[str, int] = msgspec.field(default_factory=dict)
+    examples: dict[str, list[str]] = msgspec.field(default_factory=dict)
+    set_up: int = 0
+    other_platform: int = 0
+    overlaps: dict[str, int] = msgspec.field(default_factory=dict)
+    of_token: int = 0
+    remarks: list[str] = msgspec.field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """A request as it is shown. `outcomes` counts its devices once it runs."""
+
+    id: str
+    number: int | None
+    action: Action
+    state: RequestState
+    token_id: str
+    token_name: str
+    org_name: str | None
+    tags: frozenset[str]
+    profile_id: str | None
+    profile_name: str | None
+    profile_version: int | None
+    profile_uuid: str | None
+    devices: int
+    found: Found
+    reason: str | None
+    requested_by: str
+    made_at: datetime
+    requested_at: datetime | None
+    expires_at: datetime | None
+    decided_by: str | None
+    decided_at: datetime | None
+    decision_reason: str | None
+    stop_asked_by: str | None
+    ended_at: datetime | None
+    rests_until: datetime | None
+    channel: str | None
+    message_ts: str | None
+    version: int
+    is_stale: bool
+    outcomes: Mapping[Outcome, int]
+    approvers: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return f"REQ-{self.number}" if self.number is not None else "preview"
+
+    @property
+    def needs_number(self) -> bool:
+        """Whether the requester types how many devices it is about: over 500, or a fifth of the token."""
+        return self.devices > 500 or self.devices * 5 > max(self.found.of_token, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceResultRow:
+    """What became of one device of a request."""
+
+    serial: str
+    model: str
+    outcome: Outcome
+    previous_uuid: str | None
+    again_at: datetime | None

@@ -1,0 +1,156 @@
+"""What happens to requests by itself: cards shown, approved ones carried out, old ones ended."""
+
+import asyncio
+import contextlib
+from datetime import datetime, timedelta
+
+from bot.assignments import blocks
+from bot.assignments.books import SYSTEM
+from bot.assignments.facts import RequestView
+from bot.assignments.models import Outcome, RequestState
+from bot.assignments.service import AssignmentService
+from bot.kit.background import Background
+from bot.kit.errors import EnrollbotError
+from bot.kit.jobs import Jobs
+from bot.kit.leases import Leases, LeaseTaken
+from bot.kit.logs import get_logger, new_reference, with_reference
+from bot.slack.blocks import Message
+from bot.slack.post import Posted, Poster, SlackRefused
+from bot.slack.progress import Progress
+
+log = get_logger(__name__)
+
+#: How soon an approved request begins, and how soon what Slack did not take is tried again.
+LOOK_EVERY = timedelta(seconds=5)
+EXPIRE_EVERY = timedelta(minutes=1)
+_CARDS = "requests.cards"
+_TELLS_REQUESTER = (RequestState.DENIED, RequestState.EXPIRED, RequestState.DONE, RequestState.STOPPED)
+_PROBLEMS = (Outcome.FAILED, Outcome.NOT_ACCESSIBLE, Outcome.THROTTLED, Outcome.LEFT_OUT)
+
+
+def register(
+    jobs: Jobs, service: AssignmentService, *, poster: Poster, background: Background, leases: Leases
+) -> None:
+    """Register the jobs of this room, and let what was decided begin at once."""
+    runner = RequestRunner(service, poster=poster, background=background, leases=leases)
+    service.tell_work(runner.look_now)
+    jobs.every("assignments.requests", LOOK_EVERY, runner.look)
+    jobs.every("assignments.expiry", EXPIRE_EVERY, runner.expire)
+
+
+class RequestRunner:
+    """Carries requests of this process out in the background, and keeps their cards true."""
+
+    def __init__(
+        self, service: AssignmentService, *, poster: Poster, background: Background, leases: Leases
+    ) -> None:
+        self._service = service
+        self._poster = poster
+        self._background = background
+        self._leases = leases
+        self._running: set[str] = set()
+        self._showing = asyncio.Lock()
+
+    async def look(self, _slot: datetime) -> None:
+        """Run what is due and show what has changed."""
+        for request_id in await self._service.due():
+            self._launch(request_id)
+        await self._show_cards()
+
+    def look_now(self) -> None:
+        if not self._background.stopping.is_set():
+            self._background.start(self.look(self._service.clock.now()), name="look for requests")
+
+    async def expire(self, _slot: datetime) -> None:
+        """End what nobody decided in time."""
+        await self._service.expire()
+
+    def _launch(self, request_id: str) -> None:
+        if request_id in self._running or self._background.stopping.is_set():
+            return
+        self._running.add(request_id)
+        self._background.start(self._run(request_id), name=f"request {request_id}")
+
+    async def _run(self, request_id: str) -> None:
+        try:
+            with with_reference(new_reference()):
+                # The card is there before the thread that hangs on it.
+                await self._show_cards()
+                view = await self._service.get_by_id(request_id, actor=SYSTEM)
+                progress = self._progress(view)
+                ended = await self._service.run(
+                    request_id,
+                    show=lambda now: progress.show(self._card(now)) if progress else None,
+                    is_stopping=self._background.stopping.is_set,
+                )
+                if progress is not None:
+                    await progress.stop()
+                if ended is not None:
+                    log.info("request", request=ended.label, state=ended.state.value, devices=ended.devices)
+        finally:
+            self._running.discard(request_id)
+        await self._show_cards()
+
+    def _progress(self, view: RequestView) -> Progress | None:
+        if view.channel is None or view.message_ts is None:
+            return None
+        posted = Posted(view.channel, view.message_ts)
+        return Progress(self._poster, view.channel, self._service.clock, posted=posted)
+
+    async def _show_cards(self) -> None:
+        """Bring every card up to date and tell results; what Slack does not take stays to be shown."""
+        async with self._showing:
+            views = await self._service.unshown()
+            if not views:
+                return
+            try:
+                async with self._leases.hold(_CARDS):
+                    # Read again: another replica may have shown them while we waited.
+                    for view in await self._service.unshown():
+                        await self._show(view)
+            except LeaseTaken:
+                return
+
+    async def _show(self, view: RequestView) -> None:
+        try:
+            if view.state is RequestState.PENDING:
+                view = await self._service.with_approvers(view)
+            posted = await self._put_card(view)
+            await self._service.note_shown(view, channel=posted.channel, ts=posted.ts)
+            if view.state in _TELLS_REQUESTER and view.decided_by != view.requested_by:
+                await self._poster.direct(view.requested_by, blocks.told_requester(view))
+            if view.state in (RequestState.DONE, RequestState.STOPPED):
+                await self._tell_result(view, posted)
+                await self._service.note_result_told(view.id)
+        except EnrollbotError as error:
+            log.warning("a request's card is not shown", request=view.label, reason=str(error))
+
+    async def _put_card(self, view: RequestView) -> Posted:
+        message = self._card(view)
+        if view.channel is not None and view.message_ts is not None:
+            posted = Posted(view.channel, view.message_ts)
+            await self._poster.update(posted, message)
+            return posted
+        channel = view.channel or ""
+        with contextlib.suppress(SlackRefused):
+            # A card that was posted and not noted stands there already; not every channel may be read.
+            if found := await self._poster.find(channel, kind="request", id=view.id):
+                await self._poster.update(found, message)
+                return found
+        return await self._poster.post(channel, message, metadata=blocks.metadata_of(view))
+
+    def _card(self, view: RequestView) -> Message:
+        return blocks.card(view, texts=self._service.texts, now=self._service.clock.now())
+
+    async def _tell_result(self, view: RequestView, posted: Posted) -> None:
+        await self._poster.post(
+            posted.channel, blocks.result(view, texts=self._service.texts), thread_ts=posted.ts
+        )
+        rows = await self._service.results(view.id, actor=SYSTEM, outcome=_PROBLEMS)
+        if rows:
+            await self._poster.upload(
+                posted.channel,
+                name=f"{view.label}-not-done.csv",
+                content=blocks.failures_csv(rows),
+                thread_ts=posted.ts,
+            )

@@ -1,0 +1,121 @@
+"""Assignment requests, their devices, and which devices a running one holds."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlmodel import Field
+
+from bot.kit.db import Table
+
+
+class Action(StrEnum):
+    ASSIGN = "assign"
+    UNASSIGN = "unassign"
+
+
+class RequestState(StrEnum):
+    """Where a request stands. `PREVIEW`: only its requester has seen it, for half an hour."""
+
+    PREVIEW = "preview"
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    STOPPED = "stopped"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_open(self) -> bool:
+        return self in (RequestState.PENDING, RequestState.RUNNING)
+
+
+class Outcome(StrEnum):
+    """What became of one device. `SENT`: the service was asked, its answer is not stored yet."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    SUCCESS = "success"
+    FAILED = "failed"
+    THROTTLED = "throttled"
+    NOT_ACCESSIBLE = "not accessible"
+    ALREADY = "already"
+    LEFT_OUT = "left out"
+
+
+class Request(Table, table=True):
+    """One request. People see its number as `REQ-12`.
+
+    The profile's version is fixed: `profile_uuid` is what devices are given, None where theirs is taken.
+    `facts` are what the preview found, as it is shown (`facts.Found`). `version` grows with everything
+    that the card shows, `shown` is the version that it shows now.
+    """
+
+    __tablename__ = "assignment_request"
+
+    id: str = Field(primary_key=True, max_length=32)
+    number: int | None = Field(default=None, unique=True)
+    action: str = Field(max_length=10)
+    state: str = Field(max_length=10, index=True)
+    token_id: str = Field(foreign_key="token.id", index=True, max_length=32)
+    profile_id: str | None = Field(default=None, foreign_key="profile.id", max_length=32)
+    profile_version: int | None = None
+    profile_uuid: str | None = Field(default=None, max_length=64)
+    profile_name: str | None = Field(default=None, max_length=125)
+    devices: int
+    facts: dict[str, Any] = Field(sa_type=sa.JSON)
+    reason: str | None = Field(default=None, max_length=500)
+    requested_by: str = Field(max_length=80, index=True)
+    made_at: datetime
+    requested_at: datetime | None = None
+    expires_at: datetime | None = None
+    decided_by: str | None = Field(default=None, max_length=80)
+    decided_at: datetime | None = None
+    decision_reason: str | None = Field(default=None, max_length=500)
+    stop_asked_by: str | None = Field(default=None, max_length=80)
+    ended_at: datetime | None = None
+    failed_tries: int = 0
+    rests_until: datetime | None = None
+    channel: str | None = Field(default=None, max_length=40)
+    message_ts: str | None = Field(default=None, max_length=40)
+    version: int = 0
+    shown: int = 0
+    result_told_at: datetime | None = None
+
+
+class RequestDevice(Table, table=True):
+    """One device of a request, and what it carried when it was asked for."""
+
+    __tablename__ = "assignment_device"
+
+    request_id: str = Field(primary_key=True, foreign_key="assignment_request.id", max_length=32)
+    serial: str = Field(primary_key=True, max_length=64)
+    model: str
+    previous_uuid: str | None = Field(default=None, max_length=64)
+    outcome: str = Field(max_length=20)
+    tries: int = 0
+    again_at: datetime | None = None
+    batch: int | None = None
+
+
+class RequestBatch(Table, table=True):
+    """One order to the service: stored before it is sent, and with what was answered after."""
+
+    __tablename__ = "assignment_batch"
+
+    request_id: str = Field(primary_key=True, foreign_key="assignment_request.id", max_length=32)
+    number: int = Field(primary_key=True)
+    devices: int
+    sent_at: datetime
+    answered_at: datetime | None = None
+
+
+class DeviceHold(Table, table=True):
+    """A device that a running request works on: no other may meanwhile."""
+
+    __tablename__ = "assignment_hold"
+
+    serial: str = Field(primary_key=True, max_length=64)
+    request_id: str = Field(foreign_key="assignment_request.id", index=True, max_length=32)

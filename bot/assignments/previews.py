@@ -1,0 +1,168 @@
+"""From what somebody asked for to a fixed list of devices, with everything that will not work."""
+
+from collections.abc import Sequence
+
+from bot.assignments import rules, store
+from bot.assignments.books import Books, sentences, values_of
+from bot.assignments.errors import NoDevices, SeveralTokens, TooMany
+from bot.assignments.facts import RequestView
+from bot.assignments.models import Action, Outcome, Request, RequestDevice, RequestState
+from bot.devices.facts import MAX_ASKED_SERIALS, Asked, DeviceRow
+from bot.devices.rules import has_profile
+from bot.devices.service import DeviceService
+from bot.kit.actor import Actor, Role
+from bot.kit.db import new_id
+from bot.profiles.facts import ProfileView
+from bot.tokens.facts import TokenView
+
+
+class Previews:
+    """Makes previews, which are requests that nobody else has seen yet."""
+
+    def __init__(self, books: Books, devices: DeviceService) -> None:
+        self._books = books
+        self._devices = devices
+
+    async def make(
+        self,
+        action: Action,
+        *,
+        actor: Actor,
+        profile: ProfileView | None,
+        serials: Sequence[str] = (),
+        query: str | None = None,
+        reason: str | None = None,
+        remarks: Sequence[str] = (),
+        delivery: str | None = None,
+    ) -> RequestView:
+        """Look at the devices and keep what was found for half an hour.
+
+        Raises `NoDevices`, `SeveralTokens`, `TooMany`, `NotAllowed` and what a query raises.
+        """
+        actor.require(Role.OPERATOR)
+        rows, unknown = await self._rows(serials, query, actor)
+        token = await self._token(rows, profile, actor)
+        actor.require(Role.OPERATOR, tags=token.tags)
+        async with self._books.db.read() as session:
+            held = await store.holds(session, [row.serial for row in rows])
+        inside: list[DeviceRow] = []
+        outside: dict[str, list[str]] = {"unknown": unknown} if unknown else {}
+        for row in rows:
+            why = rules.why_left_out(
+                row,
+                action=action,
+                token_id=token.id,
+                profile_uuid=profile.profile_uuid if profile else None,
+                held=held,
+            )
+            if why is None:
+                inside.append(row)
+            else:
+                outside.setdefault(why, []).append(row.serial)
+        async with self._books.db.read() as session:
+            overlaps = await store.overlaps(session, [row.serial for row in inside])
+        counts = await self._devices.counts([token.id])
+        found = rules.found_of(
+            inside,
+            outside,
+            platform=profile.settings.platform if profile else None,
+            overlaps=overlaps,
+            of_token=counts[token.id].present,
+            remarks=remarks,
+        )
+        if not inside:
+            raise NoDevices(sentences(found, service=self._books.texts.service))
+        request = Request(
+            id=new_id(),
+            action=action.value,
+            state=RequestState.PREVIEW.value,
+            token_id=token.id,
+            profile_id=profile.id if profile else None,
+            profile_version=profile.version if profile else None,
+            profile_uuid=profile.profile_uuid if profile else None,
+            profile_name=profile.name if profile else None,
+            devices=len(inside),
+            facts=values_of(found),
+            reason=(reason or "").strip()[:500] or None,
+            requested_by=actor.id,
+            made_at=self._books.clock.now(),
+        )
+        rows_of_it = [_device(request.id, row) for row in inside]
+        async with self._books.db.begin() as session:
+            await self._books.claim(session, delivery)
+            await store.add(session, request, rows_of_it)
+            return await self._books.view(session, request)
+
+    async def without_set_up(self, request_id: str, *, actor: Actor, delivery: str | None) -> RequestView:
+        """Make a preview anew without the devices that have fetched a profile already."""
+        async with self._books.db.read() as session:
+            before = await self._books.load(session, request_id, actor, Role.OPERATOR)
+            devices = await store.devices(session, request_id)
+        rows = await self._devices.of_serials([each.serial for each in devices], actor=actor)
+        serials = [row.serial for row in rows.values() if row.profile_status != "pushed"]
+        if not serials:
+            raise NoDevices(["All of them have fetched a profile already."])
+        return await self._anew(before, serials, actor=actor, delivery=delivery)
+
+    async def again(self, request_id: str, *, actor: Actor, delivery: str | None) -> RequestView:
+        """Make a preview of what a request asked for, as things are now."""
+        async with self._books.db.read() as session:
+            before = await self._books.load(session, request_id, actor, Role.OPERATOR)
+            devices = await store.devices(session, request_id)
+        return await self._anew(before, [each.serial for each in devices], actor=actor, delivery=delivery)
+
+    async def _anew(
+        self, before: RequestView, serials: Sequence[str], *, actor: Actor, delivery: str | None
+    ) -> RequestView:
+        profile = None
+        if before.profile_id is not None:
+            profile = await self._books.profiles.get_by_id(before.profile_id, actor=actor)
+        return await self.make(
+            before.action,
+            actor=actor,
+            profile=profile,
+            serials=serials,
+            reason=before.reason,
+            delivery=delivery,
+        )
+
+    async def _rows(
+        self, serials: Sequence[str], query: str | None, actor: Actor
+    ) -> tuple[list[DeviceRow], list[str]]:
+        """Return the devices asked for, and the serials that nobody knows."""
+        if query is not None:
+            rows = await self._devices.all_of(query, actor=actor, most=rules.MOST_DEVICES)
+            if len(rows) > rules.MOST_DEVICES:
+                raise TooMany(len(rows), rules.MOST_DEVICES)
+            return rows, []
+        wanted = rules.serials_of(serials)
+        if len(wanted) > rules.MOST_DEVICES:
+            raise TooMany(len(wanted), rules.MOST_DEVICES)
+        known = await self._devices.of_serials(wanted, actor=actor)
+        missing = [serial for serial in wanted if serial not in known]
+        if missing:
+            told = await self._devices.ask(missing[:MAX_ASKED_SERIALS], actor=actor)
+            added = [each.serial for each in told if each.answer is Asked.FOUND and each.added]
+            known |= await self._devices.of_serials(added, actor=actor)
+        return list(known.values()), [serial for serial in wanted if serial not in known]
+
+    async def _token(self, rows: Sequence[DeviceRow], profile: ProfileView | None, actor: Actor) -> TokenView:
+        if profile is not None:
+            return await self._books.tokens.get_by_id(profile.token_id, actor=actor)
+        ids = {row.token_id for row in rows if row.token_name is not None}
+        if not ids:
+            raise NoDevices(["None of them is known here."])
+        if len(ids) > 1:
+            raise SeveralTokens(sorted({str(row.token_name) for row in rows if row.token_name}))
+        return await self._books.tokens.get_by_id(ids.pop(), actor=actor)
+
+
+def _device(request_id: str, row: DeviceRow) -> RequestDevice:
+    carries = has_profile(row.profile_status, row.profile_uuid)
+    return RequestDevice(
+        request_id=request_id,
+        serial=row.serial,
+        model=row.model,
+        previous_uuid=row.profile_uuid if carries else None,
+        outcome=Outcome.WAITING.value,
+    )

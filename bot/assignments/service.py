@@ -1,0 +1,134 @@
+"""Everything that can be done with assignment requests. Each method checks the right of whoever asks."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from bot.assignments import rules, store
+from bot.assignments.books import Books, RightsOf
+from bot.assignments.carrying import Carrying
+from bot.assignments.deciding import Deciding
+from bot.assignments.errors import RequestUnknown
+from bot.assignments.facts import DeviceResultRow, RequestView
+from bot.assignments.models import Outcome
+from bot.assignments.previews import Previews
+from bot.backend.port import BackendTexts
+from bot.devices.service import DeviceService
+from bot.kit.actor import Actor, Role
+from bot.kit.clock import Clock
+from bot.kit.leases import Leases
+
+#: How long a request that has ended stands in the list.
+_LISTED_FOR = timedelta(days=30)
+_LISTED_AT_MOST = 100
+
+
+class AssignmentService:
+    """Previews, decisions, and what became of each device."""
+
+    def __init__(self, books: Books, *, devices: DeviceService, leases: Leases) -> None:
+        self._books = books
+        self._look: Callable[[], None] | None = None
+        previews, deciding = Previews(self._books, devices), Deciding(self._books)
+        carrying = Carrying(self._books, devices, leases)
+        # One door for the screens, without a line of its own for each of these.
+        self.preview = previews.make
+        self.without_set_up = previews.without_set_up
+        self.again = previews.again
+        self.send = deciding.send
+        self.approve = deciding.approve
+        self.deny = deciding.deny
+        self.cancel = deciding.cancel
+        self.stop = deciding.stop
+        self.expire = deciding.expire
+        self.due = carrying.due
+        self.run = carrying.run
+
+    @property
+    def clock(self) -> Clock:
+        return self._books.clock
+
+    @property
+    def texts(self) -> BackendTexts:
+        return self._books.texts
+
+    async def get(self, label: str, *, actor: Actor) -> RequestView:
+        """Return a request by its label, such as `REQ-12`. Raises `RequestUnknown`."""
+        number = rules.number_of(label)
+        async with self._books.db.read() as session:
+            row = await store.numbered(session, number) if number is not None else None
+            view = await self._books.view(session, row) if row is not None else None
+        if view is None or actor.rights.role_for(view.tags) < Role.VIEWER:
+            raise RequestUnknown(label.strip()[:40], slash=self._books.settings.command)
+        return view
+
+    async def get_by_id(self, request_id: str, *, actor: Actor) -> RequestView:
+        async with self._books.db.read() as session:
+            return await self._books.load(session, request_id, actor, Role.VIEWER)
+
+    async def list_requests(self, *, actor: Actor, mine: bool = False) -> list[RequestView]:
+        """Return requests, the open ones first; with `mine` the actor's own, previews too."""
+        actor.require(Role.VIEWER)
+        now = self._books.clock.now()
+        tokens = await self._books.tokens.list_tokens(actor=actor)
+        async with self._books.db.read() as session:
+            rows = list(
+                await store.listed(
+                    session,
+                    token_ids=[token.id for token in tokens],
+                    since=now - _LISTED_FOR,
+                    most=_LISTED_AT_MOST,
+                )
+            )
+            if mine:
+                rows = [row for row in rows if row.requested_by == actor.id]
+                rows = [
+                    *await store.previews_of(session, actor.id, since=now - rules.PREVIEW_KEPT),
+                    *rows,
+                ]
+            return [await self._books.view(session, row) for row in rows]
+
+    async def results(
+        self, request_id: str, *, actor: Actor, outcome: Sequence[Outcome] | None = None
+    ) -> list[DeviceResultRow]:
+        """Return what became of the devices of a request, by serial."""
+        async with self._books.db.read() as session:
+            await self._books.load(session, request_id, actor, Role.VIEWER)
+            rows = await store.devices(session, request_id, outcome=outcome)
+        return [
+            DeviceResultRow(row.serial, row.model, Outcome(row.outcome), row.previous_uuid, row.again_at)
+            for row in rows
+        ]
+
+    async def with_approvers(self, view: RequestView) -> RequestView:
+        """Return the view with who may approve it, as far as they are active in Slack."""
+        return await self._books.with_approvers(view)
+
+    # What follows
+
+    def tell_rights(self, rights_of: RightsOf) -> None:
+        """Take the function that says what a person may do now, Slack's own limits included."""
+        self._books.rights_of = rights_of
+
+    def tell_work(self, look: Callable[[], None]) -> None:
+        """Take what begins work and shows cards at once, without waiting for the job."""
+        self._look = look
+
+    def look_now(self) -> None:
+        """Have what was just decided done and shown; without this the job does it in a moment."""
+        if self._look is not None:
+            self._look()
+
+    async def unshown(self) -> list[RequestView]:
+        """Return requests whose card or result is still to be shown."""
+        async with self._books.db.read() as session:
+            return [await self._books.view(session, row) for row in await store.unshown(session)]
+
+    async def note_shown(self, view: RequestView, *, channel: str, ts: str) -> None:
+        """Note that the card shows this version of a request."""
+        async with self._books.db.begin() as session:
+            values = {"channel": channel, "message_ts": ts, "shown": view.version}
+            await store.put(session, view.id, values)
+
+    async def note_result_told(self, request_id: str) -> None:
+        async with self._books.db.begin() as session:
+            await store.put(session, request_id, {"result_told_at": self._books.clock.now()})

@@ -1,0 +1,239 @@
+"""The rows of requests: every statement, none of which commits."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from bot.assignments.models import (
+    DeviceHold,
+    Outcome,
+    Request,
+    RequestBatch,
+    RequestDevice,
+    RequestState,
+)
+
+_AT_ONCE = 500
+#: What orders the numbers of requests, and who takes devices into a running one.
+_LOCK = 7_204_312
+
+
+async def lock(session: AsyncSession) -> None:
+    """Let one transaction at a time number requests and take devices. SQLite has one writer anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+async def next_number(session: AsyncSession) -> int:
+    """Return the number of the next request; the caller holds the lock."""
+    newest = (await session.execute(sa.select(sa.func.max(col(Request.number))))).scalar_one_or_none()
+    return (newest or 0) + 1
+
+
+async def add(session: AsyncSession, request: Request, devices: Sequence[RequestDevice]) -> None:
+    session.add(request)
+    await session.flush()
+    rows = [device.model_dump() for device in devices]
+    for first in range(0, len(rows), _AT_ONCE):
+        await session.execute(sa.insert(RequestDevice), rows[first : first + _AT_ONCE])
+
+
+async def one(session: AsyncSession, request_id: str) -> Request | None:
+    query = sa.select(Request).where(col(Request.id) == request_id)
+    return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
+
+
+async def numbered(session: AsyncSession, number: int) -> Request | None:
+    return (await session.scalars(sa.select(Request).where(col(Request.number) == number))).one_or_none()
+
+
+async def listed(
+    session: AsyncSession, *, token_ids: Collection[str], since: datetime, most: int
+) -> Sequence[Request]:
+    """Return requests that were sent, the open ones first, then the newest."""
+    is_open = col(Request.state).in_([RequestState.PENDING.value, RequestState.RUNNING.value])
+    query = (
+        sa.select(Request)
+        .where(
+            col(Request.number).is_not(None),
+            col(Request.token_id).in_(list(token_ids)),
+            is_open | (col(Request.made_at) >= since),
+        )
+        .order_by(is_open.desc(), col(Request.number).desc())
+        .limit(most)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def previews_of(session: AsyncSession, person: str, *, since: datetime) -> Sequence[Request]:
+    query = (
+        sa.select(Request)
+        .where(
+            col(Request.requested_by) == person,
+            col(Request.state) == RequestState.PREVIEW.value,
+            col(Request.made_at) > since,
+        )
+        .order_by(col(Request.made_at).desc())
+    )
+    return (await session.scalars(query)).all()
+
+
+async def change(
+    session: AsyncSession, request_id: str, values: Mapping[str, Any], *, state: RequestState
+) -> bool:
+    """Change a request that is in `state`; its card is then to be shown anew. Returns whether it was."""
+    done = await session.execute(
+        sa.update(Request)
+        .where(col(Request.id) == request_id, col(Request.state) == state.value)
+        .values(**values, version=Request.version + 1)
+        .returning(sa.literal(1))
+    )
+    return done.first() is not None
+
+
+async def put(session: AsyncSession, request_id: str, values: Mapping[str, Any]) -> None:
+    """Write what the card does not show."""
+    await session.execute(sa.update(Request).where(col(Request.id) == request_id).values(**values))
+
+
+async def in_state(session: AsyncSession, state: RequestState) -> Sequence[Request]:
+    return (await session.scalars(sa.select(Request).where(col(Request.state) == state.value))).all()
+
+
+async def unshown(session: AsyncSession) -> Sequence[Request]:
+    """Return requests whose card shows less than there is, and those whose result is not told."""
+    ended = [RequestState.DONE.value, RequestState.STOPPED.value]
+    query = sa.select(Request).where(
+        col(Request.number).is_not(None),
+        (col(Request.shown) < col(Request.version))
+        | (col(Request.state).in_(ended) & col(Request.result_told_at).is_(None)),
+    )
+    return (await session.scalars(query)).all()
+
+
+async def outcomes(session: AsyncSession, request_id: str) -> dict[Outcome, int]:
+    query = (
+        sa.select(col(RequestDevice.outcome), sa.func.count())
+        .where(col(RequestDevice.request_id) == request_id)
+        .group_by(col(RequestDevice.outcome))
+    )
+    return {Outcome(outcome): count for outcome, count in await session.execute(query)}
+
+
+async def devices(
+    session: AsyncSession, request_id: str, *, outcome: Collection[Outcome] | None = None
+) -> Sequence[RequestDevice]:
+    query = sa.select(RequestDevice).where(col(RequestDevice.request_id) == request_id)
+    if outcome is not None:
+        query = query.where(col(RequestDevice.outcome).in_([each.value for each in outcome]))
+    return (await session.scalars(query.order_by(col(RequestDevice.serial)))).all()
+
+
+async def due_devices(
+    session: AsyncSession, request_id: str, *, now: datetime, most: int
+) -> Sequence[RequestDevice]:
+    """Return devices that are to be sent now: not yet sent, or due for another try."""
+    again = [Outcome.FAILED.value, Outcome.THROTTLED.value]
+    query = (
+        sa.select(RequestDevice)
+        .where(
+            col(RequestDevice.request_id) == request_id,
+            (col(RequestDevice.outcome) == Outcome.WAITING.value)
+            | (col(RequestDevice.outcome).in_(again) & (col(RequestDevice.again_at) <= now)),
+        )
+        .order_by(col(RequestDevice.serial))
+        .limit(most)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def next_due(session: AsyncSession, request_id: str) -> datetime | None:
+    """Return when the next device is due for another try, None when none is."""
+    query = sa.select(sa.func.min(col(RequestDevice.again_at))).where(
+        col(RequestDevice.request_id) == request_id, col(RequestDevice.again_at).is_not(None)
+    )
+    found: datetime | None = (await session.execute(query)).scalar_one_or_none()
+    return found
+
+
+async def set_devices(
+    session: AsyncSession, request_id: str, serials: Sequence[str], values: Mapping[str, Any]
+) -> None:
+    for first in range(0, len(serials), _AT_ONCE):
+        await session.execute(
+            sa.update(RequestDevice)
+            .where(
+                col(RequestDevice.request_id) == request_id,
+                col(RequestDevice.serial).in_(list(serials[first : first + _AT_ONCE])),
+            )
+            .values(**values)
+        )
+
+
+async def add_batch(session: AsyncSession, request_id: str, *, devices: int, now: datetime) -> int:
+    query = sa.select(sa.func.max(col(RequestBatch.number))).where(col(RequestBatch.request_id) == request_id)
+    number = ((await session.execute(query)).scalar_one_or_none() or 0) + 1
+    session.add(RequestBatch(request_id=request_id, number=number, devices=devices, sent_at=now))
+    await session.flush()
+    return number
+
+
+async def end_batch(session: AsyncSession, request_id: str, number: int, now: datetime) -> None:
+    await session.execute(
+        sa.update(RequestBatch)
+        .where(col(RequestBatch.request_id) == request_id, col(RequestBatch.number) == number)
+        .values(answered_at=now)
+    )
+
+
+async def holds(session: AsyncSession, serials: Sequence[str]) -> dict[str, str]:
+    """Return which running request works on each of these devices."""
+    found: dict[str, str] = {}
+    for first in range(0, len(serials), _AT_ONCE):
+        query = sa.select(col(DeviceHold.serial), col(DeviceHold.request_id)).where(
+            col(DeviceHold.serial).in_(list(serials[first : first + _AT_ONCE]))
+        )
+        found |= {serial: request_id for serial, request_id in await session.execute(query)}
+    return found
+
+
+async def hold(session: AsyncSession, request_id: str, serials: Sequence[str]) -> None:
+    rows = [{"serial": serial, "request_id": request_id} for serial in serials]
+    for first in range(0, len(rows), _AT_ONCE):
+        await session.execute(sa.insert(DeviceHold), rows[first : first + _AT_ONCE])
+
+
+async def release(session: AsyncSession, request_id: str) -> None:
+    await session.execute(sa.delete(DeviceHold).where(col(DeviceHold.request_id) == request_id))
+
+
+async def overlaps(session: AsyncSession, serials: Sequence[str]) -> dict[str, int]:
+    """Return how many of these devices are in pending requests, by request id."""
+    found: dict[str, int] = {}
+    for first in range(0, len(serials), _AT_ONCE):
+        query = (
+            sa.select(col(RequestDevice.request_id), sa.func.count())
+            .join(Request, col(Request.id) == col(RequestDevice.request_id))
+            .where(
+                col(Request.state) == RequestState.PENDING.value,
+                col(RequestDevice.serial).in_(list(serials[first : first + _AT_ONCE])),
+            )
+            .group_by(col(RequestDevice.request_id))
+        )
+        for request_id, count in await session.execute(query):
+            found[request_id] = found.get(request_id, 0) + count
+    return found
+
+
+async def drop_previews(session: AsyncSession, *, before: datetime) -> None:
+    """Delete previews that were never sent."""
+    old = sa.select(col(Request.id)).where(
+        col(Request.state) == RequestState.PREVIEW.value, col(Request.made_at) < before
+    )
+    ids = list(await session.scalars(old))
+    await session.execute(sa.delete(RequestDevice).where(col(RequestDevice.request_id).in_(ids)))
+    await session.execute(sa.delete(Request).where(col(Request.id).in_(ids)))

@@ -1,0 +1,332 @@
+"""Devices get a profile: a preview, a second person, results per device."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot.assignments.errors import AlreadyDecided
+from bot.assignments.models import Outcome, RequestState
+from bot.backend.apple import AppleConnection
+from bot.kit.actor import Actor, Rights, Role
+from bot.sandbox.apple.faults import Trouble
+from bot.sandbox.slack import people
+from tests.fakes.house import another_replica
+from tests.flows.conftest import House
+
+SETUP = Actor.cli("setup")
+
+
+async def prepared(paris: House) -> House:
+    """Give paris a profile, Sales iPad; Ben may request, Ana approves."""
+    token = await paris.bot.services.tokens.get("paris", actor=SETUP)
+    await paris.has_profile(token.id, "Sales iPad", platform="any")
+    await paris.types(paris.ana, "/enroll role grant @ben operator")
+    return paris
+
+
+@pytest.fixture
+async def ready(paris: House) -> House:
+    return await prepared(paris)
+
+
+@pytest.fixture
+async def ready_on_both(house_on_both: House) -> House:
+    await house_on_both.has_token("paris", devices=25)
+    return await prepared(house_on_both)
+
+
+async def goes_on(house: House) -> None:
+    """Do what the jobs do, until nothing is under way."""
+    await house.quiet()
+    house.clock.move(timedelta(seconds=6))
+    for job in ("assignments.requests", "assignments.expiry"):
+        await house.bot.jobs.run_due(job)
+    await house.quiet()
+
+
+async def requested(house: House, serials: list[str], *, reason: str = "Ticket 4711") -> None:
+    """Have Ben ask for Sales iPad on these devices."""
+    await house.types(house.ben, f'/enroll assign "Sales iPad" {" ".join(serials)} --reason "{reason}"')
+    await house.presses(house.ben, "Send for approval")
+    if (modal := await house.ben.modal()) is not None and "Number of devices" in modal.text:
+        await house.fills(house.ben, {"Number of devices": str(len(serials))})
+        await house.ben.closes()
+    await goes_on(house)
+
+
+def serials_of(house: House, count: int) -> list[str]:
+    return [device["serial_number"] for device in house.apple.snapshot()[:count]]
+
+
+def carried(house: House) -> dict[str, str]:
+    """Return the profile of each device as Apple has it."""
+    return {
+        each["serial_number"]: each["profile_uuid"]
+        if each["profile_status"] in ("assigned", "pushed")
+        else ""
+        for each in house.apple.snapshot()
+    }
+
+
+async def test_what_is_requested_by_one_and_approved_by_another_reaches_the_devices(ready: House) -> None:
+    serials = serials_of(ready, 3)
+    heard = await ready.types(
+        ready.ben, f'/enroll assign "Sales iPad" {" ".join(serials)} UNKNOWN12 --reason "Ticket 4711"'
+    )
+    assert "Assign *Sales iPad* to 3 devices" in heard
+    assert "UNKNOWN12" in heard
+    assert not any(carried(ready).values())
+    await ready.presses(ready.ben, "Send for approval")
+    await goes_on(ready)
+    assert "REQ-1" in ready.posts()
+    assert "Ticket 4711" in ready.posts()
+    heard = await ready.presses(ready.ana, "Approve")
+    assert "You approved REQ-1" in heard
+    await goes_on(ready)
+    (profile,) = await ready.bot.services.profiles.list_profiles(actor=SETUP)
+    assert {s: u for s, u in carried(ready).items() if u} == dict.fromkeys(serials, profile.profile_uuid)
+    assert "3 of 3 devices as asked" in ready.posts()
+    assert "was approved by" in ready.posts()
+    listed = await ready.types(ready.ana, '/enroll device list profile:"Sales iPad"')
+    assert all(serial in listed for serial in serials)
+    acts = [action for _, action, _ in await ready.acts()]
+    assert [a for a in acts if a.startswith("request.")] == [
+        "request.sent",
+        "request.approved",
+        "request.carried_out",
+    ]
+
+
+async def test_nobody_decides_their_own_request_and_a_decision_is_made_once(
+    ready_on_both: House,
+) -> None:
+    ready = ready_on_both
+    await ready.types(ready.ana, "/enroll role grant @ben approver")
+    await requested(ready, serials_of(ready, 2))
+    assert "your own request" in await ready.presses(ready.ben, "Approve")
+    request = (await ready.bot.services.assignments.list_requests(actor=SETUP))[0]
+    answers = await asyncio.gather(
+        *(ready.forges(people.ANA, "request.approve", request.id) for _ in range(4)),
+        ready.forges(people.ANA, "request.cancel", request.id),
+    )
+    assert {answer.status for answer in answers} == {200}
+    await goes_on(ready)
+    decided = [act for act in await ready.acts() if act[1] in ("request.approved", "request.cancelled")]
+    assert len(decided) == 1
+    heard = await ready.types(ready.ben, "/enroll request show REQ-1")
+    assert "REQ-1" in heard
+    await ready.forges(people.ANA, "request.approve", request.id)
+    assert "Your press changed nothing" in str(await ready.ana.messages())
+
+
+async def test_a_request_is_denied_with_a_reason_that_its_requester_is_told(ready: House) -> None:
+    await requested(ready, serials_of(ready, 2))
+    await ready.presses(ready.ana, "Deny")
+    assert "Reason" in (await ready.fills(ready.ana, {"Reason": " "})).errors
+    await ready.fills(ready.ana, {"Reason": "Wrong profile <!channel>"})
+    await goes_on(ready)
+    told = str(await ready.ben.messages())
+    assert "REQ-1 was denied" in told
+    assert "Wrong profile &lt;!channel&gt;" in told
+    assert not any(carried(ready).values())
+    again = await ready.presses(ready.ben, "Request again")
+    assert "Preview" in again
+
+
+async def test_a_request_is_cancelled_by_who_asked_and_ends_by_itself_in_time(ready: House) -> None:
+    await requested(ready, serials_of(ready, 2))
+    assert "REQ-1 is cancelled" in await ready.types(ready.ben, "/enroll request cancel REQ-1")
+    await requested(ready, serials_of(ready, 2))
+    ready.clock.move(timedelta(hours=73))
+    heard = await ready.types(ready.ana, "/enroll request show 2")
+    assert "REQ-2" in heard
+    request = (await ready.bot.services.assignments.list_requests(actor=SETUP))[0]
+    await ready.forges(people.ANA, "request.approve", request.id)
+    assert "REQ-2 has expired" in str(await ready.ana.messages())
+    await goes_on(ready)
+    await goes_on(ready)
+    assert "REQ-2 has expired" in ready.posts()
+    assert not any(carried(ready).values())
+
+
+async def test_what_no_longer_holds_is_not_approved(ready: House) -> None:
+    await requested(ready, serials_of(ready, 2))
+    await ready.types(ready.ana, "/enroll role revoke @ben")
+    # Everybody is an operator by default here: the request stands.
+    await ready.types(ready.ana, '/enroll profile edit "Sales iPad"')
+    for values in ({}, {}, {"Department": "IT"}, {}, {}):
+        await ready.fills(ready.ana, values)
+    await ready.ana.closes()
+    assert "edited or deleted meanwhile" in await ready.presses(ready.ana, "Approve")
+    assert not any(carried(ready).values())
+
+
+async def test_two_requests_with_one_device_are_not_carried_out_together(
+    ready_on_both: House,
+) -> None:
+    ready = ready_on_both
+    serials = serials_of(ready, 3)
+    await requested(ready, serials[:2])
+    heard = await ready.types(ready.ben, f'/enroll assign "Sales iPad" {" ".join(serials[1:])}')
+    assert "1 device also stand in another open request" in heard
+    await requested(ready, serials[1:])
+    views = await ready.bot.services.assignments.list_requests(actor=SETUP)
+    await asyncio.gather(*(ready.forges(people.ANA, "request.approve", view.id) for view in views))
+    await ready.quiet()
+    told = str(await ready.ana.messages())
+    acts = [action for _, action, _ in await ready.acts()]
+    assert acts.count("request.approved") == 1 or "already" in told
+    await goes_on(ready)
+    pending = [v for v in await ready.bot.services.assignments.list_requests(actor=SETUP) if v.state.is_open]
+    for view in pending:
+        await ready.forges(people.ANA, "request.approve", view.id)
+    await goes_on(ready)
+    assert sum(bool(uuid) for uuid in carried(ready).values()) == 3
+
+
+async def test_each_device_is_accounted_for_whatever_apple_answers(ready: House) -> None:
+    serials = serials_of(ready, 6)
+    ready.apple.switches.throttled = {serials[0]}
+    ready.apple.switches.failing = {serials[1]}
+    await requested(ready, serials)
+    ready.apple.remove_devices("paris", [serials[2]])
+    await ready.presses(ready.ana, "Approve")
+    await goes_on(ready)
+    request = (await ready.bot.services.assignments.list_requests(actor=SETUP))[0]
+    assert request.outcomes[Outcome.SUCCESS] == 3
+    assert "Goes on by itself" in ready.posts()
+    for _ in range(2):
+        ready.clock.move(timedelta(minutes=6))
+        await goes_on(ready)
+    ready.apple.switches.throttled = set()
+    ready.clock.move(timedelta(hours=25))
+    await goes_on(ready)
+    await goes_on(ready)
+    assert "*REQ-1 finished:* 4 of 6 devices as asked" in ready.posts()
+    content = (await ready.ana.downloads("REQ-1-not-done.csv")).decode("utf-8-sig")
+    rows = dict(line.split(",")[0:3:2] for line in content.splitlines()[1:])
+    assert rows == {serials[1]: "failed", serials[2]: "not accessible"}
+    sent = [entry for entry in ready.apple.log.entries if entry.path == "/profile/devices"]
+    assert len(sent) == 4  # all, the failed one twice again, the throttled one once
+
+
+async def test_apple_that_does_not_answer_is_waited_for(ready: House) -> None:
+    serials = serials_of(ready, 3)
+    await requested(ready, serials)
+    ready.apple.faults.plan(Trouble.CLOSE, path="/profile/devices", times=1)
+    await ready.presses(ready.ana, "Approve")
+    for _ in range(4):
+        ready.clock.move(timedelta(minutes=5))
+        await goes_on(ready)
+    assert "3 of 3 devices as asked" in ready.posts()
+
+
+async def test_a_large_request_is_confirmed_by_its_number_and_may_come_from_a_file(ready: House) -> None:
+    serials = serials_of(ready, 12)
+    await ready.types(ready.ben, '/enroll assign "Sales iPad" --csv --reason "New school"')
+    lines = [
+        "Modell;Seriennummer",
+        *(f"iPad;{serial}" for serial in serials),
+        f"iPad;{serials[0]}",
+        "iPad;1,2E+10",
+    ]
+    await ready.ben.uploads(
+        "File with serial numbers (.csv)", "devices.csv", "\r\n".join(lines).encode("utf-16")
+    )
+    heard = await ready.fills(ready.ben, {})
+    assert "Assign *Sales iPad* to 12 devices" in heard
+    assert "1,2E+10" in heard
+    await ready.ben.closes()
+    await ready.presses(ready.ben, "Send for approval")
+    assert "Number of devices" in (await ready.fills(ready.ben, {"Number of devices": "11"})).errors
+    await ready.fills(ready.ben, {"Number of devices": "12"})
+    await goes_on(ready)
+    assert "New school" in ready.posts()
+
+
+async def test_a_query_names_devices_and_the_profile_is_taken_from_them(ready: House) -> None:
+    serials = serials_of(ready, 2)
+    await requested(ready, serials)
+    await ready.presses(ready.ana, "Approve")
+    await goes_on(ready)
+    heard = await ready.types(ready.ben, "/enroll unassign")
+    assert "Say which devices" in heard
+    ready.clock.move(timedelta(seconds=1))
+    heard = await ready.types(ready.ben, '/enroll unassign --where profile:"Sales iPad"')
+    assert "Take the profile from 2 devices" in heard
+    heard = await ready.presses(ready.ben, "Send for approval")
+    assert "REQ-2 sent for approval" in heard
+    await goes_on(ready)
+    assert "You approved REQ-2" in await ready.presses(ready.ana, "Approve")
+    await goes_on(ready)
+    assert "2 of 2 devices as asked" in ready.posts()
+    assert not any(carried(ready).values())
+    heard = await ready.types(ready.ben, f'/enroll assign "Sales iPad" {serials[0]} NOSUCH1234')
+    assert "NOSUCH1234" in heard
+    listed: Any = await ready.types(ready.ben, "/enroll request list --mine")
+    assert "preview" in listed
+
+
+async def test_two_replicas_decide_once_and_one_goes_on_where_the_other_was_killed(
+    ready_on_both: House,
+) -> None:
+    first = ready_on_both
+    serials = serials_of(first, 4)
+    await requested(first, serials)
+    request = (await first.bot.services.assignments.list_requests(actor=SETUP))[0]
+    actor = Actor(people.ANA, rights=Rights.of(Role.ADMIN))
+    async with another_replica(first) as second:
+        decided = await asyncio.gather(
+            *(house.bot.services.assignments.approve(request.id, actor=actor) for house in (first, second)),
+            return_exceptions=True,
+        )
+        assert sorted(isinstance(each, AlreadyDecided) for each in decided) == [False, True]
+        # Apple takes the order, and the replica that gave it dies before the answer is stored.
+        taken = asyncio.Event()
+        assign = AppleConnection.assign
+
+        async def assign_and_hang(self: AppleConnection, uuid: str, given: list[str]) -> object:
+            await assign(self, uuid, given)
+            taken.set()
+            return await asyncio.Event().wait()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(AppleConnection, "assign", assign_and_hang)
+            killed = asyncio.create_task(
+                first.bot.services.assignments.run(request.id, show=lambda _: None, is_stopping=lambda: False)
+            )
+            await taken.wait()
+            killed.cancel()
+            await asyncio.gather(killed, return_exceptions=True)
+        first.clock.move(timedelta(minutes=1))
+        await goes_on(second)
+        await goes_on(second)
+        view = await second.bot.services.assignments.get("REQ-1", actor=SETUP)
+    assert view.state is RequestState.DONE
+    assert view.outcomes == {Outcome.SUCCESS: 4}
+    sent = [entry for entry in first.apple.log.entries if entry.path == "/profile/devices"]
+    assert len(sent) == 1
+    assert sum(bool(uuid) for uuid in carried(first).values()) == 4
+
+
+async def test_a_request_of_somebody_who_has_left_is_not_approved(ready: House) -> None:
+    await requested(ready, serials_of(ready, 2))
+    ready.slack.workspace.users[people.BEN]["deleted"] = True
+    ready.clock.move(timedelta(minutes=6))
+    assert "who requested it may no longer do so" in await ready.presses(ready.ana, "Approve")
+    assert not any(carried(ready).values())
+
+
+async def test_a_running_request_ends_after_the_batch_under_way_when_it_is_stopped(ready: House) -> None:
+    serials = serials_of(ready, 3)
+    ready.apple.switches.throttled = {serials[0]}
+    await requested(ready, serials)
+    await ready.presses(ready.ana, "Approve")
+    await goes_on(ready)
+    assert "ends after the batch" in await ready.types(ready.ana, "/enroll request stop REQ-1")
+    await goes_on(ready)
+    assert "*REQ-1 stopped:* 2 of 3 devices as asked" in ready.posts()
+    heard = await ready.types(ready.ben, f'/enroll assign "Sales iPad" {serials[0]}')
+    assert "to 1 device" in heard
