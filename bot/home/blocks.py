@@ -93,6 +93,10 @@ def token_list(
     return Message(text_of(blocks), blocks)
 
 
+def how_many_tokens(number: int) -> str:
+    return "1 enrollment token" if number == 1 else f"{number:,} enrollment tokens"
+
+
 def token_csv(rows: Sequence[TokenRow], *, texts: BackendTexts) -> bytes:
     """All tokens as a file for spreadsheets, times in UTC."""
     return BYTE_ORDER_MARK + csv_lines([_COLUMNS, *(_cells(row, texts) for row in worst_first(rows))])

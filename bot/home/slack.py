@@ -84,7 +84,7 @@ class _Screens:
     async def export_tokens(self, call: Call) -> None:
         rows = await self._service.overview(actor=call.actor)
         content = blocks.token_csv(rows, texts=self._texts)
-        await call.send_file(name="tokens.csv", content=content, comment=f"{len(rows)} enrollment tokens")
+        await call.send_file(name="tokens.csv", content=content, comment=blocks.how_many_tokens(len(rows)))
         await call.answer("The file `tokens.csv` is in your direct messages.")
 
     async def token_show(self, call: Call) -> None:

@@ -779,6 +779,10 @@ def json_file(profile: ProfileView) -> tuple[str, bytes]:
     return f"{kept.strip('-.') or 'profile'}.json", content.encode()
 
 
+def how_many(number: int) -> str:
+    return "1 profile" if number == 1 else f"{number:,} profiles"
+
+
 def _devices(number: int) -> str:
     return "1 device" if number == 1 else f"{number:,} devices"
 

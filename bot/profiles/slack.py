@@ -173,7 +173,7 @@ class _Screens:
     async def export(self, call: Call) -> None:
         profiles = await self._service.list_profiles(actor=call.actor, token_id=call.value or None)
         content = blocks.profile_csv(profiles, carried=await self._carried(call, profiles))
-        await call.send_file(name="profiles.csv", content=content, comment=f"{len(profiles)} profiles")
+        await call.send_file(name="profiles.csv", content=content, comment=blocks.how_many(len(profiles)))
         await call.answer("The file `profiles.csv` is in your direct messages.")
 
     async def _carried(self, call: Call, profiles: Sequence[ProfileView]) -> dict[str, int]:
