@@ -53,7 +53,8 @@ class Books:
         wanted = [each for each in tokens if token_ids is None or each in token_ids]
         async with self.db.read() as session:
             rows = await store.live(session, wanted)
-        return [view(profile, version, tokens[profile.token_id]) for profile, version in rows]
+        views = [view(profile, version, tokens[profile.token_id]) for profile, version in rows]
+        return sorted(views, key=lambda each: (name_key(each.name), name_key(each.token_name)))
 
     async def one(
         self, session: AsyncSession, profile_id: str, actor: Actor, *, role: Role, locks: bool = False
