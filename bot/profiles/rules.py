@@ -306,10 +306,7 @@ def left_out(settings: ProfileSettings) -> list[str]:
     return [
         name
         for name in STEP_OF
-        if name != "token"
-        and _is_set(name, settings)
-        and getattr(held, name) != getattr(settings, name)
-        and name != "install_company_portal"
+        if name != "token" and _is_set(name, settings) and getattr(held, name) != getattr(settings, name)
     ]
 
 
