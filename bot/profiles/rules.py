@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 import ssl
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -82,8 +83,8 @@ STEP_OF: Mapping[str, Step] = {
 
 
 def name_key(name: str) -> str:
-    """Return what makes two names the same: case is passed over, space is told apart."""
-    return name.strip().casefold()
+    """Return what makes two names the same: case and the form of accents are passed over, space is not."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
 
 
 def is_offered(setting: str, platform: ProfilePlatform) -> bool:
