@@ -32,7 +32,8 @@ MAX_DEVICE_NAME = 63
 #: What a device's serial number and kind are at most, to measure a template by.
 LONGEST = {"SERIAL": "XXXXXXXXXXXX", "DEVICETYPE": "XXXXXXX"}
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: Also half a surrogate pair, which JSON can write and nobody can send or store.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _LONGEST_TEXTS = {"department": 125, "department_phone": 50, "support_email": 250, "org_magic": 256}
 _IN_WORDS = {
@@ -150,13 +151,18 @@ def _name_faults(held: ProfileSettings) -> list[Fault]:
 
 def why_not_a_name(name: str) -> str | None:
     """Say what is wrong with a profile's name, None when nothing is."""
-    if not name.strip():
+    if _is_blank(name):
         return "Give the profile a name."
     if len(name.strip()) > MAX_NAME:
         return f"The name has {len(name.strip())} characters; {MAX_NAME} is the most."
     if _CONTROL.search(name) or "/" in name:
         return "A name has no / and no control characters. Use another one, such as Sales iPad."
     return None
+
+
+def _is_blank(text: str) -> bool:
+    """Say whether a text shows nothing: only spaces, and marks that have no width."""
+    return all(char.isspace() or unicodedata.category(char) == "Cf" for char in text)
 
 
 def _management_faults(held: ProfileSettings, *, token_mdm_url: str | None, configurator: str) -> list[Fault]:
@@ -208,7 +214,7 @@ def is_https(url: str) -> bool:
 
 def why_not_a_template(template: str) -> str | None:
     """Say what is wrong with a device name template, None when nothing is."""
-    if _CONTROL.search(template) or not template.strip():
+    if _CONTROL.search(template) or _is_blank(template):
         return "A device's name is one line of text."
     odd = [word for word in _PLACEHOLDER.findall(template) if word not in LONGEST]
     left = _PLACEHOLDER.sub("", template)
@@ -237,7 +243,7 @@ def _text_faults(held: ProfileSettings) -> list[Fault]:
             found.append(
                 Fault(setting, f"{_IN_WORDS[setting]} has {len(text)} characters; {most} is the most.")
             )
-        elif _CONTROL.search(text) or not text.strip():
+        elif _CONTROL.search(text) or _is_blank(text):
             found.append(Fault(setting, f"{_IN_WORDS[setting]} is one line of text."))
     mail = held.support_email
     if mail is not None and len(mail) <= _LONGEST_TEXTS["support_email"] and not _MAIL.fullmatch(mail):

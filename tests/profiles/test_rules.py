@@ -51,10 +51,11 @@ RULES = [
     Rule("name", {"name": "<!channel> `*_~ 🙂 مرحبا"}, TAKEN),
     Rule("name", {"name": ""}, "Give the profile a name."),
     Rule("name", {"name": "  \u3000"}, "Give the profile a name."),
+    Rule("name", {"name": "\u200b\u200d\ufeff"}, "Give the profile a name."),
     Rule("name", {"name": "a" * 126}, "126 characters; 125 is the most"),
     *(
         Rule("name", {"name": f"Sales{char}iPad"}, "no / and no control characters")
-        for char in ("/", "\n", "\t", "\x00", "\x7f", "\x9f", "\u2028")
+        for char in ("/", "\n", "\t", "\x00", "\x7f", "\x9f", "\u2028", "\ud800")
     ),
     Rule("description", {"description": "For the shops\nof Lyon" + "!" * 478}, TAKEN),
     Rule("description", {"description": "!" * 501}, "501 of 500 characters"),
@@ -158,6 +159,7 @@ RULES = [
             ("x" * (most + 1), f"has {most + 1} characters; {most} is the most"),
             (" ", "one line of text"),
             ("a\nb", "one line of text"),
+            ("a\ud800", "one line of text"),
         )
     ),
     Rule("support_email", {"support_email": "help@example.com"}, TAKEN),
