@@ -43,6 +43,8 @@ _IN_WORDS = {
     "org_magic": "The organisation's magic",
 }
 _MAIL = re.compile(r"[^@\s<>\"]{1,64}@[^@\s<>\"]+\.[^@\s<>\".]{2,}")
+#: The characters of RFC 3986 without a fragment; what else there is has to be percent-encoded.
+_URL = re.compile(r"https://(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
 _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
 
 #: Settings that not every platform has; the others are for all.
@@ -202,14 +204,14 @@ def _url_faults(setting: str, url: str | None) -> list[Fault]:
 
 
 def is_https(url: str) -> bool:
-    """Say whether a text is an https address that the service takes: ASCII, no user name, no fragment."""
+    """Say whether a text is an https address, URL-encoded, without a user name or a fragment."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it is what checks it
     except ValueError:
         return False
-    is_plain = url.isascii() and url.isprintable() and " " not in url and "#" not in url and len(url) <= 2000
-    return is_plain and parts.scheme.lower() == "https" and bool(parts.hostname) and parts.username is None
+    is_plain = len(url) <= 2000 and bool(_URL.fullmatch(url))
+    return is_plain and bool(parts.hostname) and parts.username is None
 
 
 def why_not_a_template(template: str) -> str | None:

@@ -140,10 +140,10 @@ RULES = [
                 (wrong, "Give an https:// address")
                 for wrong in (
                     *("http://mdm.example.com", "mdm.example.com", "https://", "https:///enroll", "ftp://x"),
-                    *("https://user:pass@mdm.example.com", "https://m.example/#a"),
+                    *("HTTPS://mdm.example.com", "https://user:pass@mdm.example.com", "https://m.example/#a"),
                     *("https://m.example/a b", "https://m.example/é", "https://m.example/\n", "https://["),
-                    *("https://m.example:99999/",),
-                    *(" https://m.example",),
+                    *("https://m.example:99999/", "https://m.example/{{SERIAL}}", "https://m.example/%zz"),
+                    *('https://m.example/"', "https://m.example/<x>", " https://m.example"),
                 )
             ),
         )
