@@ -3,7 +3,6 @@
 import base64
 import binascii
 import re
-import ssl
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -45,7 +44,7 @@ _IN_WORDS = {
 _MAIL = re.compile(r"[^@\s<>\"]{1,64}@[^@\s<>\"]+\.[^@\s<>\".]{2,}")
 #: The characters of RFC 3986 without a fragment; what else there is has to be percent-encoded.
 _URL = re.compile(r"https://(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
-_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 
 #: Settings that not every platform has; the others are for all.
 _ONLY_ON: Mapping[str, frozenset[ProfilePlatform]] = {
@@ -349,15 +348,15 @@ def read_certificates(content: bytes, *, now: datetime) -> list[str]:
     """
     if not content.strip():
         raise CertificateWrong("The file is empty.", next_step="Choose a .cer or .pem file.")
-    labels = [(found[1], found[0]) for found in _PEM.finditer(content)]
+    labels = [(found[1], found[2]) for found in _PEM.finditer(content)]
     if any(b"PRIVATE KEY" in label for label, _ in labels) or b"PRIVATE KEY-----" in content:
         raise CertificateWrong(
             "This file has a private key in it, which only its computer should have. Nothing was stored.",
             next_step="Export the certificate alone, as .cer or .pem.",
         )
-    blocks = [block for label, block in labels if label in (b"CERTIFICATE", b"TRUSTED CERTIFICATE")]
+    blocks = [block for label, block in labels if label in (b"CERTIFICATE", b"X509 CERTIFICATE")]
     try:
-        ders = [ssl.PEM_cert_to_DER_cert(block.decode("ascii")) for block in blocks] or [content]
+        ders = [base64.b64decode(b"".join(block.split())) for block in blocks] or [content]
         read = [x509.load_der_x509_certificate(der) for der in ders]
     except (ValueError, binascii.Error, UnsupportedAlgorithm):
         raise CertificateWrong(

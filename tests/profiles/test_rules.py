@@ -387,6 +387,7 @@ def test_a_certificate_is_read_as_pem_and_as_der_and_several_from_one_file() -> 
         + certificates.pem("Two")
     )
     assert read(noted) == [one, two]
+    assert read(certificates.pem("One").replace(b"CERTIFICATE", b"X509 CERTIFICATE")) == [one]
 
 
 @pytest.mark.parametrize(
