@@ -101,7 +101,7 @@ def effective(settings: ProfileSettings) -> ProfileSettings:
     """
     plain = ProfileSettings()
     reset = {name: getattr(plain, name) for name in STEP_OF if not _is_kept(name, settings)}
-    held = msgspec.structs.replace(settings, **reset)
+    held = msgspec.structs.replace(settings, **{"name": settings.name.strip(), **reset})
     if held.authentication is Authentication.COMPANY_PORTAL and is_offered(
         "install_company_portal", held.platform
     ):
@@ -314,7 +314,9 @@ def left_out(settings: ProfileSettings) -> list[str]:
     return [
         name
         for name in STEP_OF
-        if name != "token" and _is_set(name, settings) and getattr(held, name) != getattr(settings, name)
+        if name not in ("token", "name")
+        and _is_set(name, settings)
+        and getattr(held, name) != getattr(settings, name)
     ]
 
 

@@ -330,6 +330,12 @@ def test_what_may_surprise_is_said(given: dict[str, Any], said: str | None) -> N
     assert found == [] if said is None else any(said in warning for warning in found)
 
 
+def test_the_spaces_around_a_name_are_not_sent_and_not_told() -> None:
+    padded = filled(name=" \u00a0Sales iPad  ")
+    assert rules.effective(padded).name == "Sales iPad"
+    assert rules.left_out(padded) == []
+
+
 def test_faults_come_in_the_order_of_the_wizard() -> None:
     found = list(
         faults(token_mdm_url=None, name="", support_email="x", department=" ", locked=True, supervised=False)
