@@ -1,6 +1,7 @@
 """Everything that can be done with profiles. Each method checks the right of whoever asks."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -50,6 +51,7 @@ MAX_FILE = 256 * 1024
 #: UUIDs that are read from the service in one go; the rest waits for the next.
 ADOPTED_AT_ONCE = 20
 _READ_NOTED_EVERY = timedelta(minutes=1)
+_ODD = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class ProfileService:
@@ -371,7 +373,7 @@ class ProfileService:
             shown = ", ".join(read.left_out[:10]) + (" and others" if len(read.left_out) > 10 else "")
             remarks.append(f"Left out, since they have no place here: {shown[:500]}.")
         remarks.append("Choose the platform: the file does not say it.")
-        return _without_nul(read.settings), remarks
+        return _storable(read.settings), remarks
 
     # Deleting
 
@@ -432,11 +434,11 @@ class ProfileService:
         self, token: TokenView, profile_uuid: str, body: ProfileBody, actor: Actor
     ) -> ProfileView | None:
         try:
-            settings = _without_nul(self._books.backend.read_profile_body(body).settings)
+            settings = _storable(self._books.backend.read_profile_body(body).settings)
         except ProfileUnreadable as error:
             log.warning("a profile of the service cannot be read", uuid=profile_uuid, why=str(error))
             return None
-        kept = _plain_json({key: value for key, value in body.items() if key != "profile_uuid"})
+        kept = _without_odd({key: value for key, value in body.items() if key != "profile_uuid"})
         name = _usable_name(settings.name) or f"Profile {profile_uuid[:8]}"
         for attempt in (name, f"{name[:100]} ({profile_uuid[:8]})", f"Profile {profile_uuid}"):
             named = msgspec.structs.replace(settings, name=attempt)
@@ -459,11 +461,16 @@ def _usable_name(name: str) -> str:
     return plain[: rules.MAX_NAME].strip()
 
 
-def _without_nul(settings: ProfileSettings) -> ProfileSettings:
-    """PostgreSQL keeps no NUL."""
-    return msgspec.convert(_plain_json(packed(settings)), ProfileSettings, strict=False)
+def _storable(settings: ProfileSettings) -> ProfileSettings:
+    return msgspec.convert(_without_odd(packed(settings)), ProfileSettings, strict=False)
 
 
-def _plain_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    cleaned: dict[str, Any] = json.loads(json.dumps(value).replace("\\u0000", ""))
-    return cleaned
+def _without_odd(value: Any) -> Any:
+    """Take NUL and halves of surrogate pairs out of JSON's texts: databases keep neither."""
+    if isinstance(value, str):
+        return _ODD.sub("", value)
+    if isinstance(value, Mapping):
+        return {_without_odd(key): _without_odd(each) for key, each in value.items()}
+    if isinstance(value, Sequence):
+        return [_without_odd(each) for each in value]
+    return value
