@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from bot.audit.service import AuditService
-from bot.backend.port import BackendError, BackendTexts, EnrollmentBackend
+from bot.backend.port import BackendError, BackendTexts, Connection, EnrollmentBackend, RequestRefused
 from bot.backend.profile import (
     ProfileBody,
     ProfileSettings,
@@ -421,7 +421,7 @@ class ProfileService:
         connection = await self._books.tokens.connection(token_id)
         adopted = []
         for each in wanted:
-            body = await connection.read_profile(each)
+            body = await _read(connection, each)
             made = None if body is None else await self._adopt_one(token, each, body, actor)
             if made is None:
                 async with self._books.db.begin() as session:
@@ -448,6 +448,15 @@ class ProfileService:
                 )
             except ProfileNameTaken:
                 continue
+        return None
+
+
+async def _read(connection: Connection, profile_uuid: str) -> ProfileBody | None:
+    """Read a profile; one that the service refuses to tell is none."""
+    try:
+        return await connection.read_profile(profile_uuid)
+    except RequestRefused as error:
+        log.warning("a profile of the service cannot be asked for", uuid=profile_uuid, why=str(error))
         return None
 
 

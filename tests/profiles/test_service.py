@@ -420,6 +420,23 @@ async def test_profiles_found_on_devices_are_adopted_once(room_on_both: Room) ->
     assert room.server.count("read_profile") == asked
 
 
+async def test_what_cannot_be_read_or_asked_for_is_not_asked_again_and_stops_nothing(room: Room) -> None:
+    unreadable = room.server.put_profile({"profile_name": ["Old"]})
+    good = room.server.put_profile({"profile_name": "Good"})
+    refused = "0" * 32
+
+    async def refuse(method: str) -> None:
+        if method == "read_profile" and room.server.count(method) == 1:
+            raise RequestRefused("Apple refuses the request as wrong.", word="PROFILE_UUID_INVALID")
+
+    room.server.on_call = refuse
+    await room.profiles.adopt(room.token_id, [refused, unreadable, good])
+    assert await room.names() == ["paris/Good"]
+    asked = room.server.count("read_profile")
+    assert await room.profiles.adopt(room.token_id, [refused, unreadable, good]) == []
+    assert room.server.count("read_profile") == asked
+
+
 async def test_a_service_that_does_not_answer_is_asked_again(room: Room) -> None:
     found = room.server.put_profile({"profile_name": "Old"})
     room.server.refuse("read_profile", ServiceUnavailable("It could not be reached."))
