@@ -412,7 +412,12 @@ class ProfileService:
         actor = Actor.job("profiles.adopt")
         plain = sorted({plain_uuid(each) for each in uuids})
         async with self._books.db.read() as session:
-            known = {version.profile_uuid for _, version in await store.by_uuid(session, plain)}
+            # Another token may have had it, such as one of the same server that was removed.
+            known = {
+                version.profile_uuid
+                for profile, version in await store.by_uuid(session, plain)
+                if profile.token_id == token_id
+            }
             known |= await store.unknown_uuids(session, token_id)
         wanted = [each for each in plain if each not in known][:ADOPTED_AT_ONCE]
         if not wanted:

@@ -50,12 +50,15 @@ async def versions(session: AsyncSession, profile_id: str) -> Sequence[ProfileVe
 
 
 async def by_uuid(session: AsyncSession, uuids: Collection[str]) -> list[Row]:
-    """Return the versions that the service knows by these UUIDs, also of removed profiles."""
+    """Return the versions that the service knows by these UUIDs, also of removed profiles.
+
+    Where several have one UUID, the one that is in use and the newest comes last.
+    """
     query = (
         sa.select(Profile, ProfileVersion)
         .join(ProfileVersion, col(ProfileVersion.profile_id) == col(Profile.id))
         .where(col(ProfileVersion.profile_uuid).in_(list(uuids)))
-        .order_by(col(Profile.removed_at).is_(None))
+        .order_by(col(Profile.removed_at).is_(None), col(Profile.created_at), col(Profile.id))
     )
     return [(profile, version) for profile, version in await session.execute(query)]
 

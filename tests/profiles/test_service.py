@@ -24,6 +24,7 @@ from bot.profiles.errors import (
     ProfileUnknown,
     SettingsFaulty,
     StillCarried,
+    TokenNeeded,
     TooManyProfiles,
 )
 from bot.profiles.facts import KnownUuid, Step
@@ -475,6 +476,36 @@ async def test_two_adopted_profiles_of_one_name_are_told_apart(room: Room) -> No
     assert len(set(names)) == 3
     assert "paris/Old" in names
     assert sum(bool(re.fullmatch(r"paris/Old \([0-9A-F]{8}\)", name)) for name in names) == 2
+
+
+async def test_a_removed_tokens_profiles_are_gone_and_adopted_by_the_next_one(room_on_both: Room) -> None:
+    room = room_on_both
+    made = await room.define()
+    draft = await room.draft("Half done")
+    edit = await room.drafts.open_edit(made.id, ADMIN)
+    await room.rooms.tokens.remove(room.token_id, actor=ADMIN, typed_name="paris")
+    assert await room.names() == []
+    for gone in (
+        room.profiles.get_by_id(made.id, actor=ADMIN),
+        room.drafts.get(draft.id, ADMIN),
+        room.drafts.begin_sending(draft.id, ADMIN),
+        room.drafts.open_edit(made.id, ADMIN),
+        room.drafts.save(edit.id, ADMIN, {"name": "x"}),
+    ):
+        with pytest.raises((ProfileGone, DraftGone)):
+            await gone
+    with pytest.raises(TokenNeeded):
+        await room.drafts.open_new(ADMIN)
+    # The organisation's server is added once more: its devices carry what was defined before.
+    room.clock.move(timedelta(hours=1))
+    server = room.server
+    added = await room.rooms.tokens.add("again", actor=ADMIN, apple_id="ade@example.com", agreed=True)
+    file = server.generate_token(added.certificate.content.decode())
+    token = (await room.rooms.tokens.upload(added.token.id, file, actor=ADMIN)).token
+    (adopted,) = await room.profiles.adopt(token.id, [made.profile_uuid])
+    assert (adopted.full_name, adopted.profile_uuid) == ("again/Sales iPad", made.profile_uuid)
+    assert (await room.profiles.names_of([made.profile_uuid]))[made.profile_uuid].profile_id == adopted.id
+    assert (await room.profiles.version_of(made.profile_uuid, actor=ADMIN)).profile.id == adopted.id
 
 
 # Drafts
