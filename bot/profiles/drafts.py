@@ -25,6 +25,9 @@ KEPT_FOR = timedelta(hours=24)
 ASKED_AT_MOST = timedelta(minutes=1)
 
 
+_SPENT = {"state": DraftState.DONE.value}
+
+
 class Drafts:
     """Opens, keeps and checks drafts. A draft is its person's alone."""
 
@@ -121,7 +124,8 @@ class Drafts:
         """Give a draft up and open a fresh one of the same thing."""
         async with self._books.db.begin() as session:
             before = await self._loaded(session, draft_id, actor)
-            await self.spend(session, draft_id)
+            for state in (DraftState.OPEN, DraftState.SENDING):
+                await store.change_draft(session, draft_id, _SPENT, state=state)
         if before.profile is not None:
             return await self.open_edit(before.profile.id, actor)
         return await self.open_new(
@@ -138,18 +142,19 @@ class Drafts:
                 raise BeingDefined(self._books.texts.service)
             return await self._loaded(session, draft_id, actor)
 
-    async def reopen(self, draft_id: str, actor: Actor, **changes: Any) -> DraftView:
-        """Take a draft back from the service."""
+    async def reopen(self, sent: DraftView, actor: Actor, **changes: Any) -> DraftView:
+        """Take a draft back from the service, unless it was taken back since it was `sent`."""
         async with self._books.db.begin() as session:
-            before = await self._loaded(session, draft_id, actor)
             values = {
                 "state": DraftState.OPEN.value,
                 "sending_since": None,
-                "revision": before.revision + 1,
+                "revision": sent.revision + 1,
                 **changes,
             }
-            await store.change_draft(session, draft_id, values, state=DraftState.SENDING)
-            return await self._loaded(session, draft_id, actor)
+            await store.change_draft(
+                session, sent.id, values, state=DraftState.SENDING, revision=sent.revision
+            )
+            return await self._loaded(session, sent.id, actor)
 
     async def try_again(self, draft_id: str, actor: Actor) -> DraftView:
         """Take a draft back that got no answer. Raises `BeingDefined` before a minute is over."""
@@ -158,11 +163,14 @@ class Drafts:
             return draft
         if self._books.clock.now() - draft.sending_since < ASKED_AT_MOST:
             raise BeingDefined(self._books.texts.service)
-        return await self.reopen(draft_id, actor)
+        return await self.reopen(draft, actor)
 
-    async def spend(self, session: AsyncSession, draft_id: str) -> None:
-        for state in (DraftState.OPEN, DraftState.SENDING):
-            await store.change_draft(session, draft_id, {"state": DraftState.DONE.value}, state=state)
+    async def spend(self, session: AsyncSession, sent: DraftView) -> None:
+        """Mark a draft done. Raises `DraftGone` when it was taken back or finished since it was `sent`."""
+        if not await store.change_draft(
+            session, sent.id, _SPENT, state=DraftState.SENDING, revision=sent.revision
+        ):
+            raise DraftGone(self._books.slash)
 
     async def sweep(self) -> int:
         """Delete drafts that nobody has changed for a day. Returns how many."""

@@ -36,7 +36,7 @@ from bot.profiles.errors import (
     StillCarried,
     TokenNotReady,
 )
-from bot.profiles.facts import Defined, Fault, KnownUuid, ProfileView, VersionView
+from bot.profiles.facts import Defined, DraftView, Fault, KnownUuid, ProfileView, VersionView
 from bot.profiles.models import Profile, ProfileVersion
 from bot.settings import Settings
 from bot.tokens.facts import TokenView
@@ -188,18 +188,18 @@ class ProfileService:
 
         Raises `SettingsFaulty`, `ChangedMeanwhile`, and the service's errors: the draft is then open again.
         """
+        draft = await self.drafts.get(draft_id, actor)
         try:
-            return await self._define_draft(draft_id, actor)
+            return await self._define_draft(draft, actor)
         except ChangedMeanwhile as changed:
             # What comes next is defined on top of theirs, by who has seen it.
-            await self.drafts.reopen(draft_id, actor, base_version=changed.newer.number)
+            await self.drafts.reopen(draft, actor, base_version=changed.newer.number)
             raise
         except BaseException:
-            await self.drafts.reopen(draft_id, actor)
+            await self.drafts.reopen(draft, actor)
             raise
 
-    async def _define_draft(self, draft_id: str, actor: Actor) -> Defined:
-        draft = await self.drafts.get(draft_id, actor)
+    async def _define_draft(self, draft: DraftView, actor: Actor) -> Defined:
         faults = await self.drafts.faults(draft)
         if faults or draft.token is None:
             raise SettingsFaulty(faults)
@@ -209,7 +209,7 @@ class ProfileService:
             actor=actor,
             profile=draft.profile,
             base_version=draft.base_version,
-            draft_id=draft_id,
+            draft=draft,
         )
 
     async def _define(
@@ -220,7 +220,7 @@ class ProfileService:
         actor: Actor,
         profile: ProfileView | None,
         base_version: int | None = None,
-        draft_id: str | None = None,
+        draft: DraftView | None = None,
     ) -> Defined:
         actor.require(Role.ADMIN, tags=token.tags)
         if not token.has_token:
@@ -232,7 +232,7 @@ class ProfileService:
         profile_uuid = await self._ask_to_define(token, body)
         try:
             made = await self._store(
-                settings, token, body, profile_uuid, actor=actor, before=before, draft_id=draft_id
+                settings, token, body, profile_uuid, actor=actor, before=before, draft=draft
             )
         except Exception:
             # The service makes a new UUID each time and has no way to take one back.
@@ -271,7 +271,7 @@ class ProfileService:
         *,
         actor: Actor,
         before: VersionView | None,
-        draft_id: str | None,
+        draft: DraftView | None,
         is_adopted: bool = False,
     ) -> ProfileView:
         now = self._books.clock.now()
@@ -309,8 +309,8 @@ class ProfileService:
                     session, version, name=name, name_key=key, seen_version=before.number
                 ):
                     raise ChangedMeanwhile(await self._newest(profile_id, actor))
-                if draft_id is not None:
-                    await self.drafts.spend(session, draft_id)
+                if draft is not None:
+                    await self.drafts.spend(session, draft)
                 row = await store.live_one(session, profile_id, locks=True)
                 if row is None:
                     raise ProfileGone
@@ -449,7 +449,7 @@ class ProfileService:
             named = msgspec.structs.replace(settings, name=attempt)
             try:
                 return await self._store(
-                    named, token, kept, profile_uuid, actor=actor, before=None, draft_id=None, is_adopted=True
+                    named, token, kept, profile_uuid, actor=actor, before=None, draft=None, is_adopted=True
                 )
             except ProfileNameTaken:
                 continue

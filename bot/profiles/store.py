@@ -165,15 +165,20 @@ async def open_drafts(
 
 
 async def change_draft(
-    session: AsyncSession, draft_id: str, values: Mapping[str, Any], *, state: DraftState
+    session: AsyncSession,
+    draft_id: str,
+    values: Mapping[str, Any],
+    *,
+    state: DraftState,
+    revision: int | None = None,
 ) -> bool:
-    """Change a draft that is in `state`. Returns whether it was."""
-    done = await session.execute(
-        sa.update(ProfileDraft)
-        .where(col(ProfileDraft.id) == draft_id, col(ProfileDraft.state) == state.value)
-        .values(**values)
-        .returning(sa.literal(1))
+    """Change a draft that is in `state`, and still at `revision` if given. Returns whether it was."""
+    query = sa.update(ProfileDraft).where(
+        col(ProfileDraft.id) == draft_id, col(ProfileDraft.state) == state.value
     )
+    if revision is not None:
+        query = query.where(col(ProfileDraft.revision) == revision)
+    done = await session.execute(query.values(**values).returning(sa.literal(1)))
     return done.first() is not None
 
 

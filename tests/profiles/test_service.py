@@ -310,6 +310,25 @@ async def test_one_draft_sent_twice_at_once_is_defined_once(room_on_both: Room) 
         await room.drafts.get(draft.id, ADMIN)
 
 
+async def test_an_answer_that_comes_after_the_draft_was_sent_again_makes_no_second_profile(
+    room: Room,
+) -> None:
+    """The service took more than a minute, and the person did not wait: what they sent last holds."""
+    draft = await room.draft("Slow")
+
+    async def impatient(method: str) -> None:
+        if method == "define_profile" and room.server.count(method) == 1:
+            room.clock.move(ASKED_AT_MOST)
+            again = await room.drafts.try_again(draft.id, ADMIN)
+            assert again.state is DraftState.OPEN
+            await room.send(await room.drafts.save(draft.id, ADMIN, {"name": "Quick"}))
+
+    room.server.on_call = impatient
+    with pytest.raises(DraftGone):
+        await room.send(draft)
+    assert await room.names() == ["paris/Quick"]
+
+
 async def both_at_the_service(room: Room) -> None:
     """Let the service answer only when two are asking to define a profile."""
     two, present = asyncio.Event(), 0
