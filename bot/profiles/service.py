@@ -1,5 +1,6 @@
 """Everything that can be done with profiles. Each method checks the right of whoever asks."""
 
+import contextlib
 import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -17,7 +18,7 @@ from bot.backend.profile import (
     ProfileUnreadable,
     SetupScreen,
 )
-from bot.kit.actor import Actor, Role
+from bot.kit.actor import Actor, NotAllowed, Role
 from bot.kit.clock import Clock
 from bot.kit.db import Database, new_id
 from bot.kit.logs import get_logger
@@ -27,6 +28,7 @@ from bot.profiles.books import Books, is_name_taken, packed, version_view, view
 from bot.profiles.drafts import Drafts
 from bot.profiles.errors import (
     ChangedMeanwhile,
+    DraftGone,
     ImportWrong,
     NameAmbiguous,
     ProfileGone,
@@ -193,11 +195,16 @@ class ProfileService:
             return await self._define_draft(draft, actor)
         except ChangedMeanwhile as changed:
             # What comes next is defined on top of theirs, by who has seen it.
-            await self.drafts.reopen(draft, actor, base_version=changed.newer.number)
+            await self._take_back(draft, actor, base_version=changed.newer.number)
             raise
         except BaseException:
-            await self.drafts.reopen(draft, actor)
+            await self._take_back(draft, actor)
             raise
+
+    async def _take_back(self, sent: DraftView, actor: Actor, **changes: Any) -> None:
+        """Open a draft again; where it is gone too, why the service did not define it is still told."""
+        with contextlib.suppress(DraftGone, ProfileGone, NotAllowed):
+            await self.drafts.reopen(sent, actor, **changes)
 
     async def _define_draft(self, draft: DraftView, actor: Actor) -> Defined:
         faults = await self.drafts.faults(draft)

@@ -383,6 +383,19 @@ async def test_after_a_refusal_the_draft_is_open_again_with_all_that_was_typed(
     assert (await room.send(kept)).profile.settings.department == "IT"
 
 
+async def test_the_services_error_is_told_even_when_the_draft_is_gone_meanwhile(room: Room) -> None:
+    draft = await room.draft()
+
+    async def remove(method: str) -> None:
+        if method == "define_profile":
+            await room.rooms.tokens.remove(room.token_id, actor=BEN, typed_name="paris")
+            raise ServiceUnavailable("It could not be reached.")
+
+    room.server.on_call = remove
+    with pytest.raises(ServiceUnavailable):
+        await room.send(draft)
+
+
 # Deleting
 
 
