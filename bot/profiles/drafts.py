@@ -103,6 +103,7 @@ class Drafts:
         """Keep what was typed, right or wrong, and go to a step. Raises `DraftGone`, `BeingDefined`.
 
         Without `redraws` the inputs keep their ids, so that Slack leaves in them what the person sees.
+        The token is chosen for a new profile only.
         """
         async with self._books.db.begin() as session:
             before = await self._loaded(session, draft_id, actor)
@@ -112,7 +113,7 @@ class Drafts:
                 "step": (step or before.step).value,
                 "changed_at": self._books.clock.now(),
             }
-            if token_id is not None:
+            if token_id is not None and before.profile is None:
                 if token_id not in {token.id for token in await self.tokens_for(actor)}:
                     raise TokenGone
                 changed["token_id"] = token_id

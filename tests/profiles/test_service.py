@@ -608,6 +608,15 @@ async def test_starting_over_gives_up_what_was_typed(room: Room) -> None:
         await room.drafts.get(new.id, ADMIN)
 
 
+async def test_an_edit_stays_with_the_profiles_token(room: Room) -> None:
+    server, lyon = await room.rooms.add_token("lyon")
+    made = await room.define()
+    draft = await room.drafts.open_edit(made.id, ADMIN)
+    await room.drafts.save(draft.id, ADMIN, {"department": "IT"}, token_id=lyon.id)
+    assert (await room.send(draft)).profile.token_name == "paris"
+    assert server.count("define_profile") == 0
+
+
 # Importing
 
 
