@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.audit.service import AuditService
 from bot.backend.port import BackendError, BackendTexts, Connection, EnrollmentBackend, RequestRefused
@@ -54,6 +55,10 @@ MAX_FILE = 256 * 1024
 ADOPTED_AT_ONCE = 20
 _READ_NOTED_EVERY = timedelta(minutes=1)
 _ODD = re.compile(r"[\x00\ud800-\udfff]")
+
+
+class _NotTheNewest(Exception):
+    """Another version was put in force since the one that was followed."""
 
 
 class ProfileService:
@@ -119,14 +124,16 @@ class ProfileService:
 
     async def get_by_id(self, profile_id: str, *, actor: Actor) -> ProfileView:
         """Return a profile by its id. Raises `ProfileGone` when removed or not to be seen by the actor."""
+        seen = await self._books.seen(actor)
         async with self._books.db.read() as session:
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.VIEWER)
+            shown, _ = await self._books.one(session, profile_id, actor, seen=seen, role=Role.VIEWER)
         return shown
 
     async def versions(self, profile_id: str, *, actor: Actor) -> list[VersionView]:
         """Return every version of a profile, the newest first."""
+        seen = await self._books.seen(actor)
         async with self._books.db.read() as session:
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.VIEWER)
+            shown, _ = await self._books.one(session, profile_id, actor, seen=seen, role=Role.VIEWER)
             rows = await store.versions(session, profile_id)
         return [version_view(shown, row) for row in rows]
 
@@ -281,44 +288,22 @@ class ProfileService:
         draft: DraftView | None,
         is_adopted: bool = False,
     ) -> ProfileView:
-        now = self._books.clock.now()
-        profile_id = before.profile.id if before else new_id()
         version = ProfileVersion(
-            profile_id=profile_id,
+            profile_id=before.profile.id if before else new_id(),
             number=before.number + 1 if before else 1,
             profile_uuid=profile_uuid,
             settings=packed(settings),
             body=dict(body),
             defined_by=actor.id,
-            defined_at=now,
+            defined_at=self._books.clock.now(),
         )
-        name, key = settings.name.strip(), rules.name_key(settings.name)
+        name = settings.name.strip()
         try:
             async with self._books.db.begin() as session:
-                if before is None:
-                    profile = Profile(
-                        id=profile_id,
-                        token_id=token.id,
-                        name=name,
-                        name_key=key,
-                        version=1,
-                        is_adopted=is_adopted,
-                        created_by=actor.id,
-                        created_at=now,
-                    )
-                    if not is_adopted:
-                        await self._books.require_room(session, token, name, but=None)
-                    session.add(profile)
-                    await session.flush()
-                    session.add(version)
-                    await session.flush()
-                elif not await store.add_version(
-                    session, version, name=name, name_key=key, seen_version=before.number
-                ):
-                    raise ChangedMeanwhile(await self._newest(profile_id, actor))
+                await self._put_in_force(session, version, token, name, is_adopted=is_adopted)
                 if draft is not None:
                     await self.drafts.spend(session, draft)
-                row = await store.live_one(session, profile_id, locks=True)
+                row = await store.live_one(session, version.profile_id, locks=True)
                 if row is None:
                     raise ProfileGone
                 detail = {
@@ -329,19 +314,49 @@ class ProfileService:
                 action = "profile.adopted" if is_adopted else "profile.defined"
                 await self._books.record(session, actor, action, row[0], token, detail)
                 return view(*row, token)
+        except _NotTheNewest:
+            raise ChangedMeanwhile(await self._newest(version.profile_id, actor)) from None
         except IntegrityError as error:
             if is_name_taken(error):
                 raise ProfileNameTaken(name, token.name) from None
             raise
+
+    async def _put_in_force(
+        self, session: AsyncSession, version: ProfileVersion, token: TokenView, name: str, *, is_adopted: bool
+    ) -> None:
+        key = rules.name_key(name)
+        if version.number > 1:
+            if not await store.add_version(
+                session, version, name=name, name_key=key, seen_version=version.number - 1
+            ):
+                raise _NotTheNewest
+            return
+        if not is_adopted:
+            await self._books.require_room(session, token, name, but=None)
+        profile = Profile(
+            id=version.profile_id,
+            token_id=token.id,
+            name=name,
+            name_key=key,
+            version=1,
+            is_adopted=is_adopted,
+            created_by=version.defined_by,
+            created_at=version.defined_at,
+        )
+        session.add(profile)
+        await session.flush()
+        session.add(version)
+        await session.flush()
 
     async def _newest(self, profile_id: str, actor: Actor) -> VersionView:
         return (await self.versions(profile_id, actor=actor))[0]
 
     async def clone(self, profile_id: str, new_name: str, *, actor: Actor, delivery: str | None) -> Defined:
         """Define a profile of the same token with the same settings under another name."""
+        seen = await self._books.seen(actor)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN)
+            shown, _ = await self._books.one(session, profile_id, actor, seen=seen, role=Role.ADMIN)
         why = rules.why_not_a_name(new_name)
         if why:
             raise SettingsFaulty([Fault("name", why)])
@@ -386,13 +401,16 @@ class ProfileService:
 
     async def delete(self, profile_id: str, *, actor: Actor, delivery: str | None) -> ProfileView:
         """Mark a profile removed. Raises `StillCarried` with what holds it."""
+        seen = await self._books.seen(actor)
         async with self._books.db.read() as session:
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN)
+            shown, _ = await self._books.one(session, profile_id, actor, seen=seen, role=Role.ADMIN)
         await self.require_free(shown)
         token = await self._books.tokens.get_by_id(shown.token_id, actor=actor)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN, locks=True)
+            shown, _ = await self._books.one(
+                session, profile_id, actor, seen=seen, role=Role.ADMIN, locks=True
+            )
             values = {"removed_at": self._books.clock.now(), "removed_by": actor.id}
             await store.change_profile(session, profile_id, values)
             row = await session.get_one(Profile, profile_id)

@@ -617,6 +617,15 @@ async def test_an_edit_stays_with_the_profiles_token(room: Room) -> None:
     assert server.count("define_profile") == 0
 
 
+async def test_more_people_than_the_database_has_connections_fill_in_the_wizard(room_on_both: Room) -> None:
+    room = room_on_both
+    drafts = [await room.draft(f"Profile {number}") for number in range(25)]
+    saved = await asyncio.wait_for(
+        asyncio.gather(*(room.drafts.save(each.id, ADMIN, {"department": "IT"}) for each in drafts)), 20
+    )
+    assert [each.revision for each in saved] == [1] * 25
+
+
 # Importing
 
 
