@@ -33,6 +33,8 @@ LONGEST = {"SERIAL": "XXXXXXXXXXXX", "DEVICETYPE": "XXXXXXX"}
 
 #: Also half a surrogate pair, which JSON can write and nobody can send or store.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+#: Marks that screens do not show or commands do not keep; those that join emoji are not among them.
+_NO_WIDTH = re.compile(r"[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _LONGEST_TEXTS = {"department": 125, "department_phone": 50, "support_email": 250, "org_magic": 256}
 _IN_WORDS = {
@@ -85,8 +87,12 @@ STEP_OF: Mapping[str, Step] = {
 
 
 def name_key(name: str) -> str:
-    """Return what makes two names the same: case and the form of accents are passed over, space is not."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
+    """Return what makes two names the same: case, the form of accents and what has no width are passed over.
+
+    Space is told apart.
+    """
+    seen = _NO_WIDTH.sub("", name).strip()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", seen).casefold())
 
 
 def is_offered(setting: str, platform: ProfilePlatform) -> bool:

@@ -360,6 +360,7 @@ def test_a_kiosk_hides_all_but_what_its_place_asks_for() -> None:
         ("İstanbul", "i̇STANBUL", True),
         ("Café", "Cafe\u0301", True),
         ("ΣΟΦΟΣ", "σοφος", True),
+        ("Sales iPad", "\u202aSales\u200b iPad\u200f ", True),
         ("Sales iPad", "Salesi Pad", False),
         ("Istanbul", "İstanbul", False),
     ],
