@@ -56,12 +56,13 @@ class Books:
         return {token.id: token for token in await self.tokens.list_tokens(actor=actor)}
 
     async def visible(self, actor: Actor, token_ids: Collection[str] | None = None) -> list[ProfileView]:
-        """Return the profiles of the tokens that the actor may see, by name."""
+        """Return the profiles of the tokens that the actor may see, by name and then by token."""
         tokens = await self.seen(actor)
         wanted = [each for each in tokens if token_ids is None or each in token_ids]
         async with self.db.read() as session:
             rows = await store.live(session, wanted)
-        return [view(profile, version, tokens[profile.token_id]) for profile, version in rows]
+        found = [view(profile, version, tokens[profile.token_id]) for profile, version in rows]
+        return sorted(found, key=lambda each: (name_key(each.name), each.token_name))
 
     async def one(
         self,

@@ -169,14 +169,17 @@ async def test_a_clone_has_the_same_settings_under_another_name_once_a_delivery(
 
 async def test_a_name_that_two_tokens_have_is_told_apart_by_the_token(room: Room) -> None:
     _, lyon = await room.rooms.add_token("lyon")
-    await room.define("Sales iPad")
-    await room.define("Sales iPad", token_id=lyon.id)
-    with pytest.raises(NameAmbiguous, match="paris/Sales iPad") as ambiguous:
+    for name in ("Sales iPad", "kiosk", "Ämter", "Board"):
+        await room.define(name)
+        await room.define(name, token_id=lyon.id)
+    in_order = ("Board", "kiosk", "Sales iPad", "Ämter")
+    assert await room.names() == [f"{token}/{name}" for name in in_order for token in ("lyon", "paris")]
+    with pytest.raises(NameAmbiguous, match="Name the token too: lyon/Sales iPad, paris/Sales iPad") as told:
         await room.profiles.get("sales ipad", actor=ADMIN)
-    assert sorted(ambiguous.value.full_names) == ["lyon/Sales iPad", "paris/Sales iPad"]
+    assert told.value.full_names == ("lyon/Sales iPad", "paris/Sales iPad")
     assert (await room.profiles.get("lyon/sales ipad", actor=ADMIN)).token_name == "lyon"
-    (of_lyon,) = await room.profiles.list_profiles(actor=ADMIN, token_id=lyon.id)
-    assert of_lyon.full_name == "lyon/Sales iPad"
+    of_lyon = await room.profiles.list_profiles(actor=ADMIN, token_id=lyon.id)
+    assert [each.full_name for each in of_lyon] == [f"lyon/{name}" for name in in_order]
     with pytest.raises(ProfileUnknown, match=r"Did you mean Sales iPad\?"):
         await room.profiles.get("Salse iPad", actor=ADMIN)
     with pytest.raises(ProfileUnknown) as unknown:
