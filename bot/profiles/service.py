@@ -51,6 +51,8 @@ log = get_logger(__name__)
 HoldsOf = Callable[[str, Sequence[str]], Awaitable[Sequence[str]]]
 
 MAX_FILE = 256 * 1024
+#: What an input of the wizard can begin with; more could not be shown to be mended.
+MAX_TEXT = 3000
 #: UUIDs that are read from the service in one go; the rest waits for the next.
 ADOPTED_AT_ONCE = 20
 _READ_NOTED_EVERY = timedelta(minutes=1)
@@ -390,12 +392,17 @@ class ProfileService:
             read = self._books.backend.read_profile_body(body)
         except ProfileUnreadable as error:
             raise ImportWrong(str(error), service=service) from None
+        settings = _storable(read.settings)
+        longest = max(len(text) for text in packed(settings).values() if isinstance(text, str))
+        if longest > MAX_TEXT:
+            why = f"a text in it has {longest:,} characters; {MAX_TEXT:,} is the most"
+            raise ImportWrong(why, service=service)
         remarks = []
         if read.left_out:
             shown = ", ".join(read.left_out[:10]) + (" and others" if len(read.left_out) > 10 else "")
             remarks.append(f"Left out, since they have no place here: {shown[:500]}.")
         remarks.append("Choose the platform: the file does not say it.")
-        return _storable(read.settings), remarks
+        return settings, remarks
 
     # Deleting
 

@@ -653,8 +653,10 @@ def test_a_file_is_read_and_what_has_no_place_is_remarked(room: Room) -> None:
         (b"[" * 100_000, "not JSON"),
         (b'{"is_supervised": "yes"}', "is_supervised is not true or false"),
         (b'{"skip_setup_items": [1e999]}', "skip_setup_items is not a list of texts"),
+        # Slack refuses an input that begins with more, and the draft could not be shown again.
+        (b'{"department": "' + b"x" * 3001 + b'"}', "a text in it has 3,001 characters; 3,000 is the most"),
     ],
-    ids=range(6),
+    ids=range(7),
 )
 def test_a_file_that_is_no_profile_is_refused(room: Room, content: bytes, why: str) -> None:
     with pytest.raises(ImportWrong, match=why):
