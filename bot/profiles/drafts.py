@@ -60,9 +60,7 @@ class Drafts:
         async with self._books.db.begin() as session:
             if settings is None and (left := await self._left(session, actor, None)) is not None:
                 if token_id is not None:
-                    await store.change_draft(
-                        session, left.id, {"token_id": token_id}, state=DraftState(left.state)
-                    )
+                    await store.change_draft(session, left.id, {"token_id": token_id}, state=DraftState.OPEN)
                 return replace(await self._loaded(session, seen, left.id, actor), is_resumed=True)
             made = self._new(actor, settings or ProfileSettings(), remarks)
             made.token_id = token_id

@@ -592,6 +592,8 @@ async def test_a_draft_with_the_service_cannot_be_changed_and_is_taken_back_afte
     ):
         with pytest.raises(BeingDefined, match="Apple is being asked"):
             await refused
+    _, lyon = await room.rooms.add_token("lyon")
+    assert (await room.drafts.open_new(ADMIN, token_id=lyon.id)).token == draft.token
     room.clock.move(timedelta(seconds=1))
     again = await room.drafts.try_again(draft.id, ADMIN)
     assert (again.state, again.settings) == (DraftState.OPEN, draft.settings)
