@@ -102,9 +102,9 @@ def read_body(body: ProfileBody) -> ReadProfile:
     known |= {name: tuple(dict.fromkeys(value)) for name, value in lists.items()}
     known["locked"] = not known.pop("removable", True)
     pairs = known.pop("pairs", True)
-    known["pairing"] = (
-        Pairing.CERTIFICATES if known.get("host_certificates") else Pairing.ALL if pairs else Pairing.NONE
-    )
+    # Where pairing is allowed to all, the certificates of computers decide nothing.
+    otherwise = Pairing.CERTIFICATES if known.get("host_certificates") else Pairing.NONE
+    known["pairing"] = Pairing.ALL if pairs else otherwise
     known = {name: None if value == "" else value for name, value in known.items()}
     known["name"] = known.get("name") or ""
     placed = {*_TEXTS, *flags, *_LISTS, *_PASSED_OVER}

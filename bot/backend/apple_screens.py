@@ -54,9 +54,7 @@ _USUAL = (
         usual=True,
     ),
     _screen("TOS", "Terms and conditions", "accept Apple's terms", "i7.0 m10.9 t10.2 v26.0", usual=True),
-    _screen(
-        "Biometric", "Touch ID and Face ID", "register finger or face", "i8.1 m10.12.4 v26.0", usual=True
-    ),
+    _screen("Biometric", "Touch ID", "register finger or face", "i8.1 m10.12.4 v26.0", usual=True),
     _screen("Payment", "Apple Pay", "add a payment card", "i8.1 m10.12.4 v26.0", usual=True),
     _screen("Zoom", "Zoom", "size of the display", "i8.3 v26.0", until="iOS 17", usual=True),
     _screen("Siri", "Siri", "whether to use Siri", "i7.0 m10.12 t10.2 v26.0", usual=True),

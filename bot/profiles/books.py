@@ -47,9 +47,17 @@ class Books:
         self.limit = settings.max_profiles_per_token
         self._audit = audit
 
+    async def seen(self, actor: Actor) -> Mapping[str, TokenView]:
+        """Return the tokens that the actor may see, by id.
+
+        Read before a transaction, not inside one: whoever holds a connection and waits for a second one
+        may wait for others who do the same.
+        """
+        return {token.id: token for token in await self.tokens.list_tokens(actor=actor)}
+
     async def visible(self, actor: Actor, token_ids: Collection[str] | None = None) -> list[ProfileView]:
-        """Return the profiles of the tokens that the actor may see, by name."""
-        tokens = {token.id: token for token in await self.tokens.list_tokens(actor=actor)}
+        """Return the profiles of the tokens that the actor may see, by name and then by token."""
+        tokens = await self.seen(actor)
         wanted = [each for each in tokens if token_ids is None or each in token_ids]
         async with self.db.read() as session:
             rows = await store.live(session, wanted)
@@ -57,13 +65,19 @@ class Books:
         return sorted(views, key=lambda each: (name_key(each.name), name_key(each.token_name)))
 
     async def one(
-        self, session: AsyncSession, profile_id: str, actor: Actor, *, role: Role, locks: bool = False
+        self,
+        session: AsyncSession,
+        profile_id: str,
+        actor: Actor,
+        *,
+        seen: Mapping[str, TokenView],
+        role: Role,
+        locks: bool = False,
     ) -> tuple[ProfileView, ProfileVersion]:
-        """Load a profile for somebody with a role for its token. Raises `ProfileGone`, `NotAllowed`."""
+        """Load a profile of a token `seen`, for a role for it. Raises `ProfileGone`, `NotAllowed`."""
         actor.require(Role.VIEWER)
         row = await store.live_one(session, profile_id, locks=locks)
-        tokens = {token.id: token for token in await self.tokens.list_tokens(actor=actor)}
-        token = tokens.get(row[0].token_id) if row else None
+        token = seen.get(row[0].token_id) if row else None
         if row is None or token is None:
             raise ProfileGone
         actor.require(role, tags=token.tags)

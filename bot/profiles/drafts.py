@@ -25,6 +25,9 @@ KEPT_FOR = timedelta(hours=24)
 ASKED_AT_MOST = timedelta(minutes=1)
 
 
+_SPENT = {"state": DraftState.DONE.value}
+
+
 class Drafts:
     """Opens, keeps and checks drafts. A draft is its person's alone."""
 
@@ -33,10 +36,7 @@ class Drafts:
 
     async def tokens_for(self, actor: Actor) -> list[TokenView]:
         """Return the tokens that the actor may define profiles with: admin, and in use."""
-        tokens = await self._books.tokens.list_tokens(actor=actor)
-        return [
-            token for token in tokens if token.has_token and actor.rights.role_for(token.tags) >= Role.ADMIN
-        ]
+        return _usable(await self._books.seen(actor), actor)
 
     async def open_new(
         self,
@@ -51,7 +51,8 @@ class Drafts:
         Raises `TokenNeeded`.
         """
         actor.require(Role.ADMIN)
-        usable = await self.tokens_for(actor)
+        seen = await self._books.seen(actor)
+        usable = _usable(seen, actor)
         if not usable:
             raise TokenNeeded(self._books.slash)
         if token_id is None and len(usable) == 1:
@@ -59,33 +60,33 @@ class Drafts:
         async with self._books.db.begin() as session:
             if settings is None and (left := await self._left(session, actor, None)) is not None:
                 if token_id is not None:
-                    await store.change_draft(
-                        session, left.id, {"token_id": token_id}, state=DraftState(left.state)
-                    )
-                return replace(await self._loaded(session, left.id, actor), is_resumed=True)
+                    await store.change_draft(session, left.id, {"token_id": token_id}, state=DraftState.OPEN)
+                return replace(await self._loaded(session, seen, left.id, actor), is_resumed=True)
             made = self._new(actor, settings or ProfileSettings(), remarks)
             made.token_id = token_id
             session.add(made)
             await session.flush()
-            return await self._loaded(session, made.id, actor)
+            return await self._loaded(session, seen, made.id, actor)
 
     async def open_edit(self, profile_id: str, actor: Actor) -> DraftView:
         """Open a draft of a profile's next version, or the one that this person left of it."""
+        seen = await self._books.seen(actor)
         async with self._books.db.begin() as session:
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN)
+            shown, _ = await self._books.one(session, profile_id, actor, seen=seen, role=Role.ADMIN)
             left = await self._left(session, actor, profile_id)
             if left is not None:
-                return replace(await self._loaded(session, left.id, actor), is_resumed=True)
+                return replace(await self._loaded(session, seen, left.id, actor), is_resumed=True)
             made = self._new(actor, shown.settings, ())
             made.token_id, made.profile_id, made.base_version = shown.token_id, shown.id, shown.version
             session.add(made)
             await session.flush()
-            return await self._loaded(session, made.id, actor)
+            return await self._loaded(session, seen, made.id, actor)
 
     async def get(self, draft_id: str, actor: Actor) -> DraftView:
         """Return a draft. Raises `DraftGone`."""
+        seen = await self._books.seen(actor)
         async with self._books.db.read() as session:
-            return await self._loaded(session, draft_id, actor)
+            return await self._loaded(session, seen, draft_id, actor)
 
     async def save(
         self,
@@ -100,28 +101,32 @@ class Drafts:
         """Keep what was typed, right or wrong, and go to a step. Raises `DraftGone`, `BeingDefined`.
 
         Without `redraws` the inputs keep their ids, so that Slack leaves in them what the person sees.
+        The token is chosen for a new profile only.
         """
+        seen = await self._books.seen(actor)
         async with self._books.db.begin() as session:
-            before = await self._loaded(session, draft_id, actor)
+            before = await self._loaded(session, seen, draft_id, actor)
             changed: dict[str, Any] = {
                 "settings": packed(msgspec.structs.replace(before.settings, **values)),
                 "revision": before.revision + redraws,
                 "step": (step or before.step).value,
                 "changed_at": self._books.clock.now(),
             }
-            if token_id is not None:
-                if token_id not in {token.id for token in await self.tokens_for(actor)}:
+            if token_id is not None and before.profile is None:
+                if token_id not in {token.id for token in _usable(seen, actor)}:
                     raise TokenGone
                 changed["token_id"] = token_id
             if not await store.change_draft(session, draft_id, changed, state=DraftState.OPEN):
                 raise BeingDefined(self._books.texts.service)
-            return await self._loaded(session, draft_id, actor)
+            return await self._loaded(session, seen, draft_id, actor)
 
     async def start_over(self, draft_id: str, actor: Actor) -> DraftView:
         """Give a draft up and open a fresh one of the same thing."""
+        seen = await self._books.seen(actor)
         async with self._books.db.begin() as session:
-            before = await self._loaded(session, draft_id, actor)
-            await self.spend(session, draft_id)
+            before = await self._loaded(session, seen, draft_id, actor)
+            for state in (DraftState.OPEN, DraftState.SENDING):
+                await store.change_draft(session, draft_id, _SPENT, state=state)
         if before.profile is not None:
             return await self.open_edit(before.profile.id, actor)
         return await self.open_new(
@@ -130,26 +135,29 @@ class Drafts:
 
     async def begin_sending(self, draft_id: str, actor: Actor) -> DraftView:
         """Hold the draft while the service is asked: whoever comes second gets `BeingDefined`."""
+        seen = await self._books.seen(actor)
         async with self._books.db.begin() as session:
             now = self._books.clock.now()
             values = {"state": DraftState.SENDING.value, "sending_since": now, "changed_at": now}
-            await self._loaded(session, draft_id, actor)
+            await self._loaded(session, seen, draft_id, actor)
             if not await store.change_draft(session, draft_id, values, state=DraftState.OPEN):
                 raise BeingDefined(self._books.texts.service)
-            return await self._loaded(session, draft_id, actor)
+            return await self._loaded(session, seen, draft_id, actor)
 
-    async def reopen(self, draft_id: str, actor: Actor, **changes: Any) -> DraftView:
-        """Take a draft back from the service."""
+    async def reopen(self, sent: DraftView, actor: Actor, **changes: Any) -> DraftView:
+        """Take a draft back from the service, unless it was taken back since it was `sent`."""
+        seen = await self._books.seen(actor)
         async with self._books.db.begin() as session:
-            before = await self._loaded(session, draft_id, actor)
             values = {
                 "state": DraftState.OPEN.value,
                 "sending_since": None,
-                "revision": before.revision + 1,
+                "revision": sent.revision + 1,
                 **changes,
             }
-            await store.change_draft(session, draft_id, values, state=DraftState.SENDING)
-            return await self._loaded(session, draft_id, actor)
+            await store.change_draft(
+                session, sent.id, values, state=DraftState.SENDING, revision=sent.revision
+            )
+            return await self._loaded(session, seen, sent.id, actor)
 
     async def try_again(self, draft_id: str, actor: Actor) -> DraftView:
         """Take a draft back that got no answer. Raises `BeingDefined` before a minute is over."""
@@ -158,11 +166,14 @@ class Drafts:
             return draft
         if self._books.clock.now() - draft.sending_since < ASKED_AT_MOST:
             raise BeingDefined(self._books.texts.service)
-        return await self.reopen(draft_id, actor)
+        return await self.reopen(draft, actor)
 
-    async def spend(self, session: AsyncSession, draft_id: str) -> None:
-        for state in (DraftState.OPEN, DraftState.SENDING):
-            await store.change_draft(session, draft_id, {"state": DraftState.DONE.value}, state=state)
+    async def spend(self, session: AsyncSession, sent: DraftView) -> None:
+        """Mark a draft done. Raises `DraftGone` when it was taken back or finished since it was `sent`."""
+        if not await store.change_draft(
+            session, sent.id, _SPENT, state=DraftState.SENDING, revision=sent.revision
+        ):
+            raise DraftGone(self._books.slash)
 
     async def sweep(self) -> int:
         """Delete drafts that nobody has changed for a day. Returns how many."""
@@ -200,19 +211,20 @@ class Drafts:
         found = await store.open_drafts(session, since=since, profile_id=profile_id, person=actor.id)
         return found[0] if found else None
 
-    async def _loaded(self, session: AsyncSession, draft_id: str, actor: Actor) -> DraftView:
+    async def _loaded(
+        self, session: AsyncSession, seen: Mapping[str, TokenView], draft_id: str, actor: Actor
+    ) -> DraftView:
         row = await store.draft(session, draft_id, actor.id)
         since = self._books.clock.now() - KEPT_FOR
         if row is None or row.changed_at < since:
             raise DraftGone(self._books.slash)
-        tokens = {token.id: token for token in await self.tokens_for(actor)}
-        token = tokens.get(row.token_id or "")
+        token = {each.id: each for each in _usable(seen, actor)}.get(row.token_id or "")
         if row.token_id is not None and token is None:
             # The token was removed, or the person's role for it was.
             raise DraftGone(self._books.slash)
         shown, others = None, []
         if row.profile_id is not None:
-            shown, _ = await self._books.one(session, row.profile_id, actor, role=Role.ADMIN)
+            shown, _ = await self._books.one(session, row.profile_id, actor, seen=seen, role=Role.ADMIN)
             drafts = await store.open_drafts(session, since=since, profile_id=row.profile_id)
             others = [(each.person, each.changed_at) for each in drafts if each.person != actor.id]
         return DraftView(
@@ -243,3 +255,12 @@ class Drafts:
             opened_at=now,
             changed_at=now,
         )
+
+
+def _usable(seen: Mapping[str, TokenView], actor: Actor) -> list[TokenView]:
+    """Return the tokens that the actor is admin of and that are in use."""
+    return [
+        token
+        for token in seen.values()
+        if token.has_token and actor.rights.role_for(token.tags) >= Role.ADMIN
+    ]

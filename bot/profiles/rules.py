@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-import ssl
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -31,7 +31,10 @@ MAX_DEVICE_NAME = 63
 #: What a device's serial number and kind are at most, to measure a template by.
 LONGEST = {"SERIAL": "XXXXXXXXXXXX", "DEVICETYPE": "XXXXXXX"}
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+#: Also half a surrogate pair, which JSON can write and nobody can send or store.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+#: Marks that screens do not show or commands do not keep; those that join emoji are not among them.
+_NO_WIDTH = re.compile(r"[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 _PLACEHOLDER = re.compile(r"\{\{\s*(.*?)\s*\}\}")
 _LONGEST_TEXTS = {"department": 125, "department_phone": 50, "support_email": 250, "org_magic": 256}
 _IN_WORDS = {
@@ -41,7 +44,9 @@ _IN_WORDS = {
     "org_magic": "The organisation's magic",
 }
 _MAIL = re.compile(r"[^@\s<>\"]{1,64}@[^@\s<>\"]+\.[^@\s<>\".]{2,}")
-_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+#: The characters of RFC 3986 without a fragment; what else there is has to be percent-encoded.
+_URL = re.compile(r"https://(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 
 #: Settings that not every platform has; the others are for all.
 _ONLY_ON: Mapping[str, frozenset[ProfilePlatform]] = {
@@ -82,8 +87,12 @@ STEP_OF: Mapping[str, Step] = {
 
 
 def name_key(name: str) -> str:
-    """Return what makes two names the same: case is passed over, space is told apart."""
-    return name.strip().casefold()
+    """Return what makes two names the same: case, the form of accents and what has no width are passed over.
+
+    Space is told apart.
+    """
+    seen = _NO_WIDTH.sub("", name).strip()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", seen).casefold())
 
 
 def is_offered(setting: str, platform: ProfilePlatform) -> bool:
@@ -98,7 +107,7 @@ def effective(settings: ProfileSettings) -> ProfileSettings:
     """
     plain = ProfileSettings()
     reset = {name: getattr(plain, name) for name in STEP_OF if not _is_kept(name, settings)}
-    held = msgspec.structs.replace(settings, **reset)
+    held = msgspec.structs.replace(settings, **{"name": settings.name.strip(), **reset})
     if held.authentication is Authentication.COMPANY_PORTAL and is_offered(
         "install_company_portal", held.platform
     ):
@@ -149,13 +158,18 @@ def _name_faults(held: ProfileSettings) -> list[Fault]:
 
 def why_not_a_name(name: str) -> str | None:
     """Say what is wrong with a profile's name, None when nothing is."""
-    if not name.strip():
+    if _is_blank(name):
         return "Give the profile a name."
     if len(name.strip()) > MAX_NAME:
         return f"The name has {len(name.strip())} characters; {MAX_NAME} is the most."
     if _CONTROL.search(name) or "/" in name:
         return "A name has no / and no control characters. Use another one, such as Sales iPad."
     return None
+
+
+def _is_blank(text: str) -> bool:
+    """Say whether a text shows nothing: only spaces, and marks that have no width."""
+    return all(char.isspace() or unicodedata.category(char) == "Cf" for char in text)
 
 
 def _management_faults(held: ProfileSettings, *, token_mdm_url: str | None, configurator: str) -> list[Fault]:
@@ -195,19 +209,19 @@ def _url_faults(setting: str, url: str | None) -> list[Fault]:
 
 
 def is_https(url: str) -> bool:
-    """Say whether a text is an https address that the service takes: ASCII, no user name, no fragment."""
+    """Say whether a text is an https address, URL-encoded, without a user name or a fragment."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it is what checks it
     except ValueError:
         return False
-    is_plain = url.isascii() and url.isprintable() and " " not in url and "#" not in url and len(url) <= 2000
-    return is_plain and parts.scheme.lower() == "https" and bool(parts.hostname) and parts.username is None
+    is_plain = len(url) <= 2000 and bool(_URL.fullmatch(url))
+    return is_plain and bool(parts.hostname) and parts.username is None
 
 
 def why_not_a_template(template: str) -> str | None:
     """Say what is wrong with a device name template, None when nothing is."""
-    if _CONTROL.search(template) or not template.strip():
+    if _CONTROL.search(template) or _is_blank(template):
         return "A device's name is one line of text."
     odd = [word for word in _PLACEHOLDER.findall(template) if word not in LONGEST]
     left = _PLACEHOLDER.sub("", template)
@@ -236,7 +250,7 @@ def _text_faults(held: ProfileSettings) -> list[Fault]:
             found.append(
                 Fault(setting, f"{_IN_WORDS[setting]} has {len(text)} characters; {most} is the most.")
             )
-        elif _CONTROL.search(text) or not text.strip():
+        elif _CONTROL.search(text) or _is_blank(text):
             found.append(Fault(setting, f"{_IN_WORDS[setting]} is one line of text."))
     mail = held.support_email
     if mail is not None and len(mail) <= _LONGEST_TEXTS["support_email"] and not _MAIL.fullmatch(mail):
@@ -306,10 +320,9 @@ def left_out(settings: ProfileSettings) -> list[str]:
     return [
         name
         for name in STEP_OF
-        if name != "token"
+        if name not in ("token", "name")
         and _is_set(name, settings)
         and getattr(held, name) != getattr(settings, name)
-        and name != "install_company_portal"
     ]
 
 
@@ -343,15 +356,15 @@ def read_certificates(content: bytes, *, now: datetime) -> list[str]:
     """
     if not content.strip():
         raise CertificateWrong("The file is empty.", next_step="Choose a .cer or .pem file.")
-    labels = [(found[1], found[0]) for found in _PEM.finditer(content)]
+    labels = [(found[1], found[2]) for found in _PEM.finditer(content)]
     if any(b"PRIVATE KEY" in label for label, _ in labels) or b"PRIVATE KEY-----" in content:
         raise CertificateWrong(
             "This file has a private key in it, which only its computer should have. Nothing was stored.",
             next_step="Export the certificate alone, as .cer or .pem.",
         )
-    blocks = [block for label, block in labels if label in (b"CERTIFICATE", b"TRUSTED CERTIFICATE")]
+    blocks = [block for label, block in labels if label in (b"CERTIFICATE", b"X509 CERTIFICATE")]
     try:
-        ders = [ssl.PEM_cert_to_DER_cert(block.decode("ascii")) for block in blocks] or [content]
+        ders = [base64.b64decode(b"".join(block.split())) for block in blocks] or [content]
         read = [x509.load_der_x509_certificate(der) for der in ders]
     except (ValueError, binascii.Error, UnsupportedAlgorithm):
         raise CertificateWrong(

@@ -1,22 +1,25 @@
 """Everything that can be done with profiles. Each method checks the right of whoever asks."""
 
+import contextlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.audit.service import AuditService
-from bot.backend.port import BackendError, BackendTexts, EnrollmentBackend
+from bot.backend.port import BackendError, BackendTexts, Connection, EnrollmentBackend, RequestRefused
 from bot.backend.profile import (
     ProfileBody,
     ProfileSettings,
     ProfileUnreadable,
     SetupScreen,
 )
-from bot.kit.actor import Actor, Role
+from bot.kit.actor import Actor, NotAllowed, Role
 from bot.kit.clock import Clock
 from bot.kit.db import Database, new_id
 from bot.kit.logs import get_logger
@@ -26,6 +29,7 @@ from bot.profiles.books import Books, is_name_taken, packed, version_view, view
 from bot.profiles.drafts import Drafts
 from bot.profiles.errors import (
     ChangedMeanwhile,
+    DraftGone,
     ImportWrong,
     NameAmbiguous,
     ProfileGone,
@@ -35,7 +39,7 @@ from bot.profiles.errors import (
     StillCarried,
     TokenNotReady,
 )
-from bot.profiles.facts import Defined, Fault, KnownUuid, ProfileView, VersionView
+from bot.profiles.facts import Defined, DraftView, Fault, KnownUuid, ProfileView, VersionView
 from bot.profiles.models import Profile, ProfileVersion
 from bot.settings import Settings
 from bot.tokens.facts import TokenView
@@ -47,9 +51,16 @@ log = get_logger(__name__)
 HoldsOf = Callable[[str, Sequence[str]], Awaitable[Sequence[str]]]
 
 MAX_FILE = 256 * 1024
+#: What an input of the wizard can begin with; more could not be shown to be mended.
+MAX_TEXT = 3000
 #: UUIDs that are read from the service in one go; the rest waits for the next.
 ADOPTED_AT_ONCE = 20
 _READ_NOTED_EVERY = timedelta(minutes=1)
+_ODD = re.compile(r"[\x00\ud800-\udfff]")
+
+
+class _NotTheNewest(Exception):
+    """Another version was put in force since the one that was followed."""
 
 
 class ProfileService:
@@ -115,14 +126,16 @@ class ProfileService:
 
     async def get_by_id(self, profile_id: str, *, actor: Actor) -> ProfileView:
         """Return a profile by its id. Raises `ProfileGone` when removed or not to be seen by the actor."""
+        seen = await self._books.seen(actor)
         async with self._books.db.read() as session:
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.VIEWER)
+            shown, _ = await self._books.one(session, profile_id, actor, seen=seen, role=Role.VIEWER)
         return shown
 
     async def versions(self, profile_id: str, *, actor: Actor) -> list[VersionView]:
         """Return every version of a profile, the newest first."""
+        seen = await self._books.seen(actor)
         async with self._books.db.read() as session:
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.VIEWER)
+            shown, _ = await self._books.one(session, profile_id, actor, seen=seen, role=Role.VIEWER)
             rows = await store.versions(session, profile_id)
         return [version_view(shown, row) for row in rows]
 
@@ -186,18 +199,23 @@ class ProfileService:
 
         Raises `SettingsFaulty`, `ChangedMeanwhile`, and the service's errors: the draft is then open again.
         """
+        draft = await self.drafts.get(draft_id, actor)
         try:
-            return await self._define_draft(draft_id, actor)
+            return await self._define_draft(draft, actor)
         except ChangedMeanwhile as changed:
             # What comes next is defined on top of theirs, by who has seen it.
-            await self.drafts.reopen(draft_id, actor, base_version=changed.newer.number)
+            await self._take_back(draft, actor, base_version=changed.newer.number)
             raise
         except BaseException:
-            await self.drafts.reopen(draft_id, actor)
+            await self._take_back(draft, actor)
             raise
 
-    async def _define_draft(self, draft_id: str, actor: Actor) -> Defined:
-        draft = await self.drafts.get(draft_id, actor)
+    async def _take_back(self, sent: DraftView, actor: Actor, **changes: Any) -> None:
+        """Open a draft again; where it is gone too, why the service did not define it is still told."""
+        with contextlib.suppress(DraftGone, ProfileGone, NotAllowed):
+            await self.drafts.reopen(sent, actor, **changes)
+
+    async def _define_draft(self, draft: DraftView, actor: Actor) -> Defined:
         faults = await self.drafts.faults(draft)
         if faults or draft.token is None:
             raise SettingsFaulty(faults)
@@ -207,7 +225,7 @@ class ProfileService:
             actor=actor,
             profile=draft.profile,
             base_version=draft.base_version,
-            draft_id=draft_id,
+            draft=draft,
         )
 
     async def _define(
@@ -218,7 +236,7 @@ class ProfileService:
         actor: Actor,
         profile: ProfileView | None,
         base_version: int | None = None,
-        draft_id: str | None = None,
+        draft: DraftView | None = None,
     ) -> Defined:
         actor.require(Role.ADMIN, tags=token.tags)
         if not token.has_token:
@@ -230,7 +248,7 @@ class ProfileService:
         profile_uuid = await self._ask_to_define(token, body)
         try:
             made = await self._store(
-                settings, token, body, profile_uuid, actor=actor, before=before, draft_id=draft_id
+                settings, token, body, profile_uuid, actor=actor, before=before, draft=draft
             )
         except Exception:
             # The service makes a new UUID each time and has no way to take one back.
@@ -269,47 +287,25 @@ class ProfileService:
         *,
         actor: Actor,
         before: VersionView | None,
-        draft_id: str | None,
+        draft: DraftView | None,
         is_adopted: bool = False,
     ) -> ProfileView:
-        now = self._books.clock.now()
-        profile_id = before.profile.id if before else new_id()
         version = ProfileVersion(
-            profile_id=profile_id,
+            profile_id=before.profile.id if before else new_id(),
             number=before.number + 1 if before else 1,
             profile_uuid=profile_uuid,
             settings=packed(settings),
             body=dict(body),
             defined_by=actor.id,
-            defined_at=now,
+            defined_at=self._books.clock.now(),
         )
-        name, key = settings.name.strip(), rules.name_key(settings.name)
+        name = settings.name.strip()
         try:
             async with self._books.db.begin() as session:
-                if before is None:
-                    profile = Profile(
-                        id=profile_id,
-                        token_id=token.id,
-                        name=name,
-                        name_key=key,
-                        version=1,
-                        is_adopted=is_adopted,
-                        created_by=actor.id,
-                        created_at=now,
-                    )
-                    if not is_adopted:
-                        await self._books.require_room(session, token, name, but=None)
-                    session.add(profile)
-                    await session.flush()
-                    session.add(version)
-                    await session.flush()
-                elif not await store.add_version(
-                    session, version, name=name, name_key=key, seen_version=before.number
-                ):
-                    raise ChangedMeanwhile(await self._newest(profile_id, actor))
-                if draft_id is not None:
-                    await self.drafts.spend(session, draft_id)
-                row = await store.live_one(session, profile_id, locks=True)
+                await self._put_in_force(session, version, token, name, is_adopted=is_adopted)
+                if draft is not None:
+                    await self.drafts.spend(session, draft)
+                row = await store.live_one(session, version.profile_id, locks=True)
                 if row is None:
                     raise ProfileGone
                 detail = {
@@ -320,19 +316,49 @@ class ProfileService:
                 action = "profile.adopted" if is_adopted else "profile.defined"
                 await self._books.record(session, actor, action, row[0], token, detail)
                 return view(*row, token)
+        except _NotTheNewest:
+            raise ChangedMeanwhile(await self._newest(version.profile_id, actor)) from None
         except IntegrityError as error:
             if is_name_taken(error):
                 raise ProfileNameTaken(name, token.name) from None
             raise
+
+    async def _put_in_force(
+        self, session: AsyncSession, version: ProfileVersion, token: TokenView, name: str, *, is_adopted: bool
+    ) -> None:
+        key = rules.name_key(name)
+        if version.number > 1:
+            if not await store.add_version(
+                session, version, name=name, name_key=key, seen_version=version.number - 1
+            ):
+                raise _NotTheNewest
+            return
+        if not is_adopted:
+            await self._books.require_room(session, token, name, but=None)
+        profile = Profile(
+            id=version.profile_id,
+            token_id=token.id,
+            name=name,
+            name_key=key,
+            version=1,
+            is_adopted=is_adopted,
+            created_by=version.defined_by,
+            created_at=version.defined_at,
+        )
+        session.add(profile)
+        await session.flush()
+        session.add(version)
+        await session.flush()
 
     async def _newest(self, profile_id: str, actor: Actor) -> VersionView:
         return (await self.versions(profile_id, actor=actor))[0]
 
     async def clone(self, profile_id: str, new_name: str, *, actor: Actor, delivery: str | None) -> Defined:
         """Define a profile of the same token with the same settings under another name."""
+        seen = await self._books.seen(actor)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN)
+            shown, _ = await self._books.one(session, profile_id, actor, seen=seen, role=Role.ADMIN)
         why = rules.why_not_a_name(new_name)
         if why:
             raise SettingsFaulty([Fault("name", why)])
@@ -366,24 +392,32 @@ class ProfileService:
             read = self._books.backend.read_profile_body(body)
         except ProfileUnreadable as error:
             raise ImportWrong(str(error), service=service) from None
+        settings = _storable(read.settings)
+        longest = max(len(text) for text in packed(settings).values() if isinstance(text, str))
+        if longest > MAX_TEXT:
+            why = f"a text in it has {longest:,} characters; {MAX_TEXT:,} is the most"
+            raise ImportWrong(why, service=service)
         remarks = []
         if read.left_out:
             shown = ", ".join(read.left_out[:10]) + (" and others" if len(read.left_out) > 10 else "")
             remarks.append(f"Left out, since they have no place here: {shown[:500]}.")
         remarks.append("Choose the platform: the file does not say it.")
-        return _without_nul(read.settings), remarks
+        return settings, remarks
 
     # Deleting
 
     async def delete(self, profile_id: str, *, actor: Actor, delivery: str | None) -> ProfileView:
         """Mark a profile removed. Raises `StillCarried` with what holds it."""
+        seen = await self._books.seen(actor)
         async with self._books.db.read() as session:
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN)
+            shown, _ = await self._books.one(session, profile_id, actor, seen=seen, role=Role.ADMIN)
         await self.require_free(shown)
         token = await self._books.tokens.get_by_id(shown.token_id, actor=actor)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
-            shown, _ = await self._books.one(session, profile_id, actor, role=Role.ADMIN, locks=True)
+            shown, _ = await self._books.one(
+                session, profile_id, actor, seen=seen, role=Role.ADMIN, locks=True
+            )
             values = {"removed_at": self._books.clock.now(), "removed_by": actor.id}
             await store.change_profile(session, profile_id, values)
             row = await session.get_one(Profile, profile_id)
@@ -410,7 +444,12 @@ class ProfileService:
         actor = Actor.job("profiles.adopt")
         plain = sorted({plain_uuid(each) for each in uuids})
         async with self._books.db.read() as session:
-            known = {version.profile_uuid for _, version in await store.by_uuid(session, plain)}
+            # Another token may have had it, such as one of the same server that was removed.
+            known = {
+                version.profile_uuid
+                for profile, version in await store.by_uuid(session, plain)
+                if profile.token_id == token_id
+            }
             known |= await store.unknown_uuids(session, token_id)
         wanted = [each for each in plain if each not in known][:ADOPTED_AT_ONCE]
         if not wanted:
@@ -419,7 +458,7 @@ class ProfileService:
         connection = await self._books.tokens.connection(token_id)
         adopted = []
         for each in wanted:
-            body = await connection.read_profile(each)
+            body = await _read(connection, each)
             made = None if body is None else await self._adopt_one(token, each, body, actor)
             if made is None:
                 async with self._books.db.begin() as session:
@@ -432,20 +471,29 @@ class ProfileService:
         self, token: TokenView, profile_uuid: str, body: ProfileBody, actor: Actor
     ) -> ProfileView | None:
         try:
-            settings = _without_nul(self._books.backend.read_profile_body(body).settings)
+            settings = _storable(self._books.backend.read_profile_body(body).settings)
         except ProfileUnreadable as error:
             log.warning("a profile of the service cannot be read", uuid=profile_uuid, why=str(error))
             return None
-        kept = _plain_json({key: value for key, value in body.items() if key != "profile_uuid"})
+        kept = _without_odd({key: value for key, value in body.items() if key != "profile_uuid"})
         name = _usable_name(settings.name) or f"Profile {profile_uuid[:8]}"
         for attempt in (name, f"{name[:100]} ({profile_uuid[:8]})", f"Profile {profile_uuid}"):
             named = msgspec.structs.replace(settings, name=attempt)
             try:
                 return await self._store(
-                    named, token, kept, profile_uuid, actor=actor, before=None, draft_id=None, is_adopted=True
+                    named, token, kept, profile_uuid, actor=actor, before=None, draft=None, is_adopted=True
                 )
             except ProfileNameTaken:
                 continue
+        return None
+
+
+async def _read(connection: Connection, profile_uuid: str) -> ProfileBody | None:
+    """Read a profile; one that the service refuses to tell is none."""
+    try:
+        return await connection.read_profile(profile_uuid)
+    except RequestRefused as error:
+        log.warning("a profile of the service cannot be asked for", uuid=profile_uuid, why=str(error))
         return None
 
 
@@ -459,11 +507,16 @@ def _usable_name(name: str) -> str:
     return plain[: rules.MAX_NAME].strip()
 
 
-def _without_nul(settings: ProfileSettings) -> ProfileSettings:
-    """PostgreSQL keeps no NUL."""
-    return msgspec.convert(_plain_json(packed(settings)), ProfileSettings, strict=False)
+def _storable(settings: ProfileSettings) -> ProfileSettings:
+    return msgspec.convert(_without_odd(packed(settings)), ProfileSettings, strict=False)
 
 
-def _plain_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    cleaned: dict[str, Any] = json.loads(json.dumps(value).replace("\\u0000", ""))
-    return cleaned
+def _without_odd(value: Any) -> Any:
+    """Take NUL and halves of surrogate pairs out of JSON's texts: databases keep neither."""
+    if isinstance(value, str):
+        return _ODD.sub("", value)
+    if isinstance(value, Mapping):
+        return {_without_odd(key): _without_odd(each) for key, each in value.items()}
+    if isinstance(value, Sequence):
+        return [_without_odd(each) for each in value]
+    return value

@@ -50,12 +50,15 @@ async def versions(session: AsyncSession, profile_id: str) -> Sequence[ProfileVe
 
 
 async def by_uuid(session: AsyncSession, uuids: Collection[str]) -> list[Row]:
-    """Return the versions that the service knows by these UUIDs, also of removed profiles."""
+    """Return the versions that the service knows by these UUIDs, also of removed profiles.
+
+    Where several have one UUID, the one that is in use and the newest comes last.
+    """
     query = (
         sa.select(Profile, ProfileVersion)
         .join(ProfileVersion, col(ProfileVersion.profile_id) == col(Profile.id))
         .where(col(ProfileVersion.profile_uuid).in_(list(uuids)))
-        .order_by(col(Profile.removed_at).is_(None))
+        .order_by(col(Profile.removed_at).is_(None), col(Profile.created_at), col(Profile.id))
     )
     return [(profile, version) for profile, version in await session.execute(query)]
 
@@ -162,15 +165,20 @@ async def open_drafts(
 
 
 async def change_draft(
-    session: AsyncSession, draft_id: str, values: Mapping[str, Any], *, state: DraftState
+    session: AsyncSession,
+    draft_id: str,
+    values: Mapping[str, Any],
+    *,
+    state: DraftState,
+    revision: int | None = None,
 ) -> bool:
-    """Change a draft that is in `state`. Returns whether it was."""
-    done = await session.execute(
-        sa.update(ProfileDraft)
-        .where(col(ProfileDraft.id) == draft_id, col(ProfileDraft.state) == state.value)
-        .values(**values)
-        .returning(sa.literal(1))
+    """Change a draft that is in `state`, and still at `revision` if given. Returns whether it was."""
+    query = sa.update(ProfileDraft).where(
+        col(ProfileDraft.id) == draft_id, col(ProfileDraft.state) == state.value
     )
+    if revision is not None:
+        query = query.where(col(ProfileDraft.revision) == revision)
+    done = await session.execute(query.values(**values).returning(sa.literal(1)))
     return done.first() is not None
 
 
