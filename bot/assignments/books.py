@@ -20,7 +20,6 @@ from bot.kit.db import Database
 from bot.kit.once import claim_once
 from bot.profiles.service import ProfileService
 from bot.settings import Settings
-from bot.tokens.errors import TokenGone
 from bot.tokens.facts import TokenView
 from bot.tokens.service import TokenService
 
@@ -74,9 +73,9 @@ class Books:
         return view
 
     async def view(self, session: AsyncSession, row: Request) -> RequestView:
-        token = await self.token_or_none(row.token_id)
-        tags = token.tags if token else await self._tags_of_gone(row.token_id)
-        known = await self.profiles.names_of([row.profile_uuid] if row.profile_uuid else [])
+        token = await self.tokens.get_in(session, row.token_id)
+        tags = token.tags if token else await self.tokens.tags_in(session, row.token_id)
+        known = await self.profiles.names_in(session, [row.profile_uuid] if row.profile_uuid else [])
         profile = known.get(row.profile_uuid or "")
         is_stale = token is None or (
             row.profile_uuid is not None and (profile is None or not profile.is_current or profile.is_removed)
@@ -124,16 +123,6 @@ class Books:
             if held.role_for(view.tags) >= Role.APPROVER
         ]
         return replace(view, approvers=tuple(active))
-
-    async def token_or_none(self, token_id: str) -> TokenView | None:
-        """Return a token, None when it was removed."""
-        try:
-            return await self.tokens.get_by_id(token_id, actor=SYSTEM)
-        except TokenGone:
-            return None
-
-    async def _tags_of_gone(self, token_id: str) -> frozenset[str]:
-        return (await self.tokens.tags_of([token_id])).get(token_id, frozenset())
 
     def place(self, token: TokenView | None) -> str | None:
         """Return the channel in which approval is asked for."""

@@ -44,7 +44,7 @@ class Deciding:
                 raise NumberDiffers(view.devices)
             if view.is_stale:
                 raise Stale("It", _why_stale(view))
-            channel = self._books.place(await self._books.token_or_none(view.token_id))
+            channel = self._books.place(await self._books.tokens.get_in(session, view.token_id))
             if channel is None:
                 raise NoPlaceToAsk(settings.command)
             await store.lock(session)

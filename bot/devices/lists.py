@@ -17,6 +17,7 @@ from bot.devices.query import Key, Query
 from bot.devices.store import Filter
 from bot.devices.views import Profiles, names_of, row_of
 from bot.kit.actor import Actor, Role
+from bot.profiles.rules import name_key
 from bot.tokens.facts import TokenView
 
 PAGE_ROWS = 10
@@ -160,12 +161,12 @@ class Lists:
     async def _refuse_unknown_profile(self, query: Query, rows: Sequence[DeviceKind], actor: Actor) -> None:
         """Raise `ValueWrong` for a name that no profile has and no UUID that devices carry begins with."""
         names = [each.name for each in await self._books.profiles.list_profiles(actor=actor)]
-        known = {name.casefold() for name in names} | {"none"}
+        known = {name_key(name) for name in names} | {"none"}
         uuids = [(row.profile_uuid or "").lower() for row in rows]
         for condition in query.of(Key.PROFILE):
             value = condition.value
             is_uuid = any(each.startswith(value.replace("-", "")) for each in uuids if each)
-            if value.casefold() not in known and not is_uuid:
+            if name_key(value) not in known and not is_uuid:
                 raise ValueWrong("profile", value, known=["none", *names[:20]])
 
 

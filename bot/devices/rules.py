@@ -14,6 +14,7 @@ from bot.devices.errors import FullSyncTooSoon, SyncTooSoon, minutes_until
 from bot.devices.facts import DeviceView, KeptFacts, Kind, SyncView, Verdict
 from bot.devices.models import DeviceState, SyncKind, SyncState
 from bot.devices.query import Condition, Key, system
+from bot.profiles.rules import name_key
 from bot.tokens.facts import TokenState
 
 BETWEEN_SYNCS = timedelta(minutes=15)
@@ -383,7 +384,7 @@ def _profile_fits(kind: Kind, value: str, name: str | None) -> bool:
     has = has_profile(kind.profile_status, kind.profile_uuid)
     if value == "none":
         return not has
-    is_named = name is not None and name.casefold() == value.casefold()
+    is_named = name is not None and name_key(name) == name_key(value)
     return has and (is_named or (kind.profile_uuid or "").lower().startswith(value.replace("-", "")))
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -768,8 +769,10 @@ def carried_view(error: StillCarried, *, profile: ProfileView, slash: str) -> Me
 
 
 def quoted(name: str) -> str:
-    """Return a name as it is typed in a command."""
-    return f'"{name}"' if any(char.isspace() for char in name) or '"' in name else name
+    """Return a name as it is typed in a command: in quotes wherever the grammar could take it apart."""
+    if re.fullmatch(r"[A-Za-z0-9._/][A-Za-z0-9._/-]*", name):
+        return name
+    return f"'{name}'" if '"' in name else f'"{name}"'
 
 
 def json_file(profile: ProfileView) -> tuple[str, bytes]:

@@ -156,7 +156,11 @@ class ProfileService:
         The caller has checked the right to see the devices that carry them.
         """
         async with self._books.db.read() as session:
-            rows = await store.by_uuid(session, uuids) if uuids else []
+            return await self.names_in(session, uuids)
+
+    async def names_in(self, session: AsyncSession, uuids: Collection[str]) -> dict[str, KnownUuid]:
+        """Return what `names_of` does, inside the caller's transaction."""
+        rows = await store.by_uuid(session, uuids) if uuids else []
         return {
             version.profile_uuid: KnownUuid(
                 profile.name,

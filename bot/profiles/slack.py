@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bot.backend.port import BackendError, ProfileRefused
+from bot.backend.port import ProfileRefused
 from bot.backend.profile import Authentication, Pairing, ProfilePlatform
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
@@ -360,7 +360,9 @@ class _Wizard:
         except ChangedMeanwhile as error:
             notice = blocks.conflict(error)
             return await self.view(await self._drafts.get(draft.id, call.actor), call, notices=[notice])
-        except BackendError as error:
+        except DraftGone:
+            raise
+        except EnrollbotError as error:
             notice = f"Not defined. {error} Nothing is lost: press the button below to try again."
             return await self.view(await self._drafts.get(draft.id, call.actor), call, notices=[notice])
         message = blocks.told(defined, by=call.user_id, texts=self._texts, screens=self._service.screens)

@@ -128,6 +128,18 @@ class TokenService:
             raise TokenGone
         return views[0]
 
+    async def get_in(self, session: AsyncSession, token_id: str) -> TokenView | None:
+        """Return a token inside the caller's transaction, None when it was removed.
+
+        Within a transaction a second connection must not be waited for. The caller checks the right.
+        """
+        token = await store.live_token(session, token_id)
+        return (await self._books.views(session, [token]))[0] if token else None
+
+    async def tags_in(self, session: AsyncSession, token_id: str) -> frozenset[str]:
+        """Return a token's tags inside the caller's transaction, also of a removed one."""
+        return (await store.tags_of(session, [token_id])).get(token_id, frozenset())
+
     async def tags_of(self, token_ids: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return the tags per token, also of removed ones; those without tags are left out."""
         async with self._books.db.read() as session:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.assignments.errors import AlreadyDecided
-from bot.assignments.models import Outcome, RequestState
+from bot.assignments.models import Action, Outcome, RequestState
 from bot.backend.apple import AppleConnection
 from bot.kit.actor import Actor, Rights, Role
 from bot.sandbox.apple.faults import Trouble
@@ -330,3 +330,15 @@ async def test_a_running_request_ends_after_the_batch_under_way_when_it_is_stopp
     assert "*REQ-1 stopped:* 2 of 3 devices as asked" in ready.posts()
     heard = await ready.types(ready.ben, f'/enroll assign "Sales iPad" {serials[0]}')
     assert "to 1 device" in heard
+
+
+async def test_many_requests_at_once_each_have_their_number(ready_on_both: House) -> None:
+    house = ready_on_both
+    service, ben = house.bot.services.assignments, Actor(people.BEN, rights=Rights.of(Role.OPERATOR))
+    (profile,) = await house.bot.services.profiles.list_profiles(actor=SETUP)
+    serials = serials_of(house, 25)
+    previews = await asyncio.gather(
+        *(service.preview(Action.ASSIGN, actor=ben, profile=profile, serials=[each]) for each in serials)
+    )
+    sent = await asyncio.gather(*(service.send(each.id, actor=ben, typed="1") for each in previews))
+    assert sorted(each.number or 0 for each in sent) == list(range(1, 26))
