@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Protocol
 
 from bot.kit.actor import Actor
@@ -48,8 +49,10 @@ class Outlet(Protocol):
 
     async def direct(self, user_id: str, message: Message) -> None: ...
 
-    async def send_file(self, user_id: str, *, name: str, content: bytes, comment: Message | None) -> None:
-        """Send a file by direct message."""
+    async def send_file(
+        self, user_id: str, *, name: str, content: bytes | Path, comment: Message | None
+    ) -> None:
+        """Send a file by direct message; a path is read as it is sent."""
         ...
 
     async def open_view(self, trigger_id: str, view: View, *, push: bool) -> str:
@@ -169,8 +172,13 @@ class Call:
     async def direct(self, message: Message) -> None:
         await self.outlet.direct(self.user_id, message)
 
-    async def send_file(self, *, name: str, content: bytes, comment: Message | str | None = None) -> None:
-        """Send a file by direct message: Slack has no files that only one person of a channel sees."""
+    async def send_file(
+        self, *, name: str, content: bytes | Path, comment: Message | str | None = None
+    ) -> None:
+        """Send a file by direct message: Slack has no files that only one person of a channel sees.
+
+        What may be too large for memory is given as a path.
+        """
         told = Message(comment) if isinstance(comment, str) else comment
         await self.outlet.send_file(self.user_id, name=name, content=content, comment=told)
 

@@ -1,6 +1,7 @@
 """How answers leave for Slack: the real one of `call.Outlet`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -65,7 +66,9 @@ class SlackOutlet:
     async def direct(self, user_id: str, message: Message) -> None:
         await self._poster.direct(user_id, message)
 
-    async def send_file(self, user_id: str, *, name: str, content: bytes, comment: Message | None) -> None:
+    async def send_file(
+        self, user_id: str, *, name: str, content: bytes | Path, comment: Message | None
+    ) -> None:
         await self._poster.upload_direct(user_id, name=name, content=content, comment=comment)
 
     async def open_view(self, trigger_id: str, view: View, *, push: bool) -> str:

@@ -1,8 +1,10 @@
 """Posting to channels and people: paced, limited, and looked up before anything is posted twice."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,6 +25,7 @@ HISTORY_PAGE = 100
 UPLOAD_TIMEOUT_S = 60.0
 _REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 _KEPT_AT_MOST = 5000
+_PIECE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +95,21 @@ class Poster:
         channel: str,
         *,
         name: str,
-        content: bytes,
+        content: bytes | Path,
         comment: Message | None = None,
         thread_ts: str | None = None,
     ) -> None:
         """Post a file, in a thread when given. Raises SlackRefused, SlackUnreachable.
 
+        What may be too large for memory is given as a path and read as it is sent.
         https://docs.slack.dev/messaging/working-with-files
         """
-        place = await self._api.read("files.getUploadURLExternal", filename=name, length=len(content))
+        length = await asyncio.to_thread(_length, content)
+        place = await self._api.read("files.getUploadURLExternal", filename=name, length=length)
         url = self._api.hosts.file_url(str(place.get("upload_url") or ""))
         if url is None:
             raise SlackRefused("upload_url_elsewhere", method="files.getUploadURLExternal")
-        await self._send(url, content)
+        await self._send(url, content, length)
         body: dict[str, Any] = {
             "files": [{"id": place["file_id"], "title": name}],
             "channel_id": channel,
@@ -117,7 +122,7 @@ class Poster:
         await self._api.write("files.completeUploadExternal", **body)
 
     async def upload_direct(
-        self, user_id: str, *, name: str, content: bytes, comment: Message | None = None
+        self, user_id: str, *, name: str, content: bytes | Path, comment: Message | None = None
     ) -> None:
         """Send a file by direct message. Raises SlackRefused, SlackUnreachable."""
         channel = await self._direct_channel(user_id)
@@ -195,13 +200,30 @@ class Poster:
             self._direct[user_id] = str(told["channel"]["id"])
         return self._direct[user_id]
 
-    async def _send(self, url: httpx.URL, content: bytes) -> None:
+    async def _send(self, url: httpx.URL, content: bytes | Path, length: int) -> None:
+        body = content if isinstance(content, bytes) else _pieces(content)
         try:
-            response = await self._api.http.post(url, content=content, timeout=UPLOAD_TIMEOUT_S)
+            response = await self._api.http.post(
+                url,
+                content=body,
+                # Slack is told the length; without it a body that is read piece by piece would go in chunks.
+                headers={"Content-Length": str(length)},
+                timeout=UPLOAD_TIMEOUT_S,
+            )
         except httpx.HTTPError as error:
             raise SlackUnreachable from error
         if response.status_code != 200:
             raise SlackRefused(f"upload_{response.status_code}", method="upload")
+
+
+def _length(content: bytes | Path) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+            yield piece
 
 
 def _body(message: Message) -> dict[str, Any]:

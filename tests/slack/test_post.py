@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from bot.slack.blocks import Message, section
@@ -141,6 +143,14 @@ async def test_a_file_is_uploaded_into_a_thread(bot: Bot) -> None:
         "C1",
         "1.0",
     )
+
+
+async def test_a_file_on_the_disk_is_uploaded_as_it_is_read(bot: Bot, tmp_path: Path) -> None:
+    content = b"0123456789" * 100_000
+    (tmp_path / "audit.jsonl").write_bytes(content)
+    await bot.slack.poster.upload_direct("U1", name="audit.jsonl", content=tmp_path / "audit.jsonl")
+    assert bot.web.called("files.getUploadURLExternal")[0]["length"] == "1000000"
+    assert bot.web.uploads == [content]
 
 
 async def test_the_token_is_sent_and_never_shown(bot: Bot) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bot.kit.actor import Actor
@@ -38,7 +39,10 @@ class Outlet:
     async def direct(self, user_id: str, message: Message) -> None:
         self.directs.append(message)
 
-    async def send_file(self, user_id: str, *, name: str, content: bytes, comment: Message | None) -> None:
+    async def send_file(
+        self, user_id: str, *, name: str, content: bytes | Path, comment: Message | None
+    ) -> None:
+        assert isinstance(content, bytes)  # what this room sends is small
         self.sent[name] = content
 
     async def open_view(self, trigger_id: str, view: View, *, push: bool) -> str:

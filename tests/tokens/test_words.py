@@ -75,7 +75,9 @@ class Record(Outlet):
         self.note(message)
         await super().direct(user_id, message)
 
-    async def send_file(self, user_id: str, *, name: str, content: bytes, comment: Message | None) -> None:
+    async def send_file(
+        self, user_id: str, *, name: str, content: bytes | Path, comment: Message | None
+    ) -> None:
         if comment is not None:
             self.note(comment)
         await super().send_file(user_id, name=name, content=content, comment=comment)
