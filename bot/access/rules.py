@@ -75,10 +75,7 @@ def rights_of(
 
 def admin_tags(rights: Rights) -> frozenset[str] | None:
     """Return the tags that somebody is admin of, None for every token."""
-    as_admin = [grant.tags for grant in rights.grants if grant.role >= Role.ADMIN]
-    if any(tags is None for tags in as_admin):
-        return None
-    return frozenset[str]().union(*(tags or frozenset() for tags in as_admin))
+    return rights.tags_as(Role.ADMIN)
 
 
 def check_may_change(rights: Rights, tags: frozenset[str] | None) -> None:

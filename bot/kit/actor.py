@@ -63,6 +63,13 @@ class Rights:
         """Return the role held for something that carries `tags`."""
         return max((g.role for g in self.grants if g.covers(tags)), default=Role.NONE)
 
+    def tags_as(self, role: Role) -> frozenset[str] | None:
+        """Return the tags for which at least `role` is held, None for every token."""
+        held = [grant.tags for grant in self.grants if grant.role >= role]
+        if any(tags is None for tags in held):
+            return None
+        return frozenset[str]().union(*(tags or frozenset() for tags in held))
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
