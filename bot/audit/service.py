@@ -1,20 +1,31 @@
-"""Record acts in the transaction that does them, and prove that no record was touched."""
+"""Record acts in the transaction that does them, show them, and prove that no record was touched."""
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.audit import rules, store
+from bot.audit import formats, query, rules, store
+from bot.audit.errors import ExportedBefore
+from bot.audit.facts import AuditPage, Entry, Exported, Form
 from bot.audit.models import BEGINNING, AuditEntry
-from bot.kit.actor import Actor
+from bot.audit.query import Key, Query
+from bot.kit.actor import Actor, Role
 from bot.kit.clock import Clock
 from bot.kit.db import Database
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import reference
+from bot.kit.once import claim_once
 from bot.kit.secrets import EncryptionKeyWrong, Keyring
 
+PAGE_ROWS = 10
+COUNT_UP_TO = 1000
+_EXPORT_ROWS = 1000
 _PURPOSE = "enrollbot audit chain"
 
 
@@ -102,6 +113,93 @@ class AuditService:
         async with self._db.read() as session:
             return await store.newest(session, limit=limit)
 
+    async def page(
+        self,
+        text: str,
+        *,
+        actor: Actor,
+        after: int | None = None,
+        before: int | None = None,
+        rows: int = PAGE_ROWS,
+    ) -> AuditPage:
+        """Return a page of the entries that fit a QUERY and that the actor may see, newest first.
+
+        Raises `QueryWrong`.
+        """
+        wanted = self._wanted(text, actor)
+        backwards = before is not None and after is None
+        async with self._db.read() as session:
+            found = await store.page_of(session, wanted, after=after, before=before, limit=rows + 1)
+            more = len(found) > rows
+            # A first page that is the last is all there is; counting would look through the audit again.
+            is_all = after is None and before is None and not more
+            total = len(found)
+            if not is_all:
+                total = await store.count_up_to(session, wanted, limit=COUNT_UP_TO + 1)
+            is_in_vain = not found and wanted.query.of(Key.ACTION)
+            seen = store.Filter(Query(""), wanted.tags)
+            actions = await store.actions_of(session, seen) if is_in_vain else []
+        entries = (found[1:] if backwards else found[:rows]) if more else found
+        has_previous, has_next = (more, True) if backwards else (after is not None, more)
+        return AuditPage(
+            query=wanted.query.text,
+            entries=entries,
+            total=None if total > COUNT_UP_TO else total,
+            previous=entries[0].number if entries and has_previous else None,
+            next=entries[-1].number if entries and has_next else None,
+            actions=actions,
+            tags=wanted.tags,
+        )
+
+    @contextlib.asynccontextmanager
+    async def exported(
+        self, text: str, *, actor: Actor, forms: Sequence[Form] = tuple(Form), delivery: str | None = None
+    ) -> AsyncIterator[Exported]:
+        """Write the entries that fit a QUERY to files, which are gone after the block; an act of its own.
+
+        The files are written piece by piece, so that memory does not grow with the audit. Raises
+        `QueryWrong`, and `ExportedBefore` when this was delivered before.
+        """
+        wanted = self._wanted(text, actor)
+        with tempfile.TemporaryDirectory(prefix="enrollbot-audit-") as folder:
+            files = {form: Path(folder) / f"audit.{form.value}" for form in forms}
+            entries = await self._write(wanted, files)
+            typed = wanted.query.text
+            async with self._db.begin() as session:
+                if delivery is not None and not await claim_once(session, delivery, self._clock.now()):
+                    raise ExportedBefore
+                await self.record(
+                    session,
+                    actor=actor,
+                    action="audit.exported",
+                    subject_kind="audit",
+                    subject_id="*",
+                    subject_name=typed or "the whole audit",
+                    # Who may see what was taken may see that it was.
+                    tags=wanted.tags or frozenset(),
+                    detail={"query": typed, "entries": entries, "files": [form.value for form in forms]},
+                )
+            yield Exported(typed, entries, files)
+
+    async def _write(self, wanted: store.Filter, files: Mapping[Form, Path]) -> int:
+        written = 0
+        for form, path in files.items():
+            await asyncio.to_thread(path.write_bytes, formats.head(form))
+        async with self._db.read() as session:
+            async for entries in store.fitting(session, wanted, rows=_EXPORT_ROWS):
+                await asyncio.to_thread(_append, entries, files)
+                written += len(entries)
+        return written
+
+    def _wanted(self, text: str, actor: Actor) -> store.Filter:
+        """Return what a query finds for an actor: this is where it is decided who sees which entry.
+
+        Admins of every token see all. Those of tags see the entries that carry one of them, none of the
+        entries that concern every token.
+        """
+        actor.require(Role.ADMIN)
+        return store.Filter(query.parse(text, now=self._clock.now()), actor.rights.tags_as(Role.ADMIN))
+
     def _check(self, entry: AuditEntry, *, expected: int, previous: str) -> None:
         if entry.number != expected:
             raise AuditBroken(expected, "it is missing")
@@ -119,3 +217,9 @@ class AuditService:
 
     def _key(self, key_id: bytes) -> bytes:
         return self._keyring.derive(_PURPOSE, key_id=key_id)
+
+
+def _append(entries: Sequence[Entry], files: Mapping[Form, Path]) -> None:
+    for form, path in files.items():
+        with path.open("ab") as file:
+            file.write(formats.lines(entries, form))
