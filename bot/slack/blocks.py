@@ -64,7 +64,9 @@ class Message:
 
 def escape(text: object) -> str:
     """Make outside text harmless in mrkdwn: it mentions nobody, hides no link and stays on one line."""
-    one_line = _BIDI.sub("", _SPACES.sub(" ", str(text)))
+    # Half a surrogate pair, which JSON can hold, could not be sent.
+    whole = str(text).encode("utf-8", "replace").decode()
+    one_line = _BIDI.sub("", _SPACES.sub(" ", whole))
     return one_line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -17,6 +17,7 @@ NOON = datetime(2027, 5, 12, 9, 12, tzinfo=UTC)
         ("a & b", "a &amp; b"),
         ("one\ntwo\u2028three", "one two three"),
         ("\u202egpj.exe", "gpj.exe"),
+        ("half \ud83d", "half ?"),
         (7, "7"),
     ],
 )
