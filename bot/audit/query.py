@@ -9,6 +9,7 @@ from bot.kit import query as grammar
 from bot.kit.query import QueryWord, QueryWrong, ValueWrong
 
 _WHEN = "Write how long ago, such as 30d or 12h, or a date, such as 2026-05-01."
+_CHOOSE = "Leave a space behind the colon, type @ and choose the person from Slack's list."
 _SERIAL = re.compile(r"[A-Z0-9]{1,32}")
 
 
@@ -74,7 +75,7 @@ def _condition(word: QueryWord, now: datetime) -> Condition:
 def _actor(value: str) -> str:
     """Return an actor's id. Slack sends the id of whom one chose, and a name that nobody has as typed."""
     if value.startswith("@"):
-        raise ValueWrong("actor", value, next_step="Type @ and choose the person from Slack's list.")
+        raise ValueWrong("actor", value, next_step=_CHOOSE)
     return value
 
 

@@ -1,4 +1,7 @@
-"""The words of a query: `key:value`, in quotes where there are spaces, `-` in front negates. Pure."""
+"""The words of a query: `key:value`, in quotes where there are spaces, `-` in front negates. Pure.
+
+A space may stand behind the colon, since chats know a name again only where a word begins: `actor: @ana`.
+"""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +15,8 @@ from bot.kit.nearest import nearest
 MOST_CHARS = 900
 MOST_WORDS = 40
 _WORD = re.compile(
-    r'(?P<not>-)?(?:(?P<key>[A-Za-z]+):)?(?:"(?P<double>[^"]*)"|\'(?P<single>[^\']*)\'|(?P<bare>\S+))'
+    r"(?P<not>-)?(?:(?P<key>[A-Za-z]+):(?: (?!-?[A-Za-z]+:))?)?"
+    r"(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'|(?P<bare>\S+))"
 )
 _LENGTH = re.compile(r"(\d{1,4})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -92,6 +96,7 @@ def _word(match: re.Match[str], keys: Sequence[str]) -> QueryWord:
     value = next(match[name] for name in ("double", "single", "bare") if match[name] is not None)
     if key and key not in keys:
         raise UnknownKey(key, known=keys)
-    if key and not value.strip():
-        raise QueryWrong(f"{key}: has no value.", next_step="Write one behind it, without a space between.")
+    is_bare_key = not key and value.endswith(":")
+    if is_bare_key or (key and not value.strip()):
+        raise QueryWrong(f"{key or value.rstrip(':')}: has no value.", next_step="Write one behind it.")
     return QueryWord(key, value.strip(), match["not"] is not None)

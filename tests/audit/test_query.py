@@ -43,7 +43,7 @@ def test_a_span_begins_and_ends_at_a_moment(text: str, at: datetime) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("actor:@nobody", "Type @ and choose the person"),
+        ("actor:@nobody", "Leave a space behind the colon, type @ and choose"),
         ("serial:C02X*", "Write the whole serial number"),
         ("since:yesterday", "such as 30d or 12h, or a date"),
         ("until:9999-12-31", "such as 30d or 12h, or a date"),

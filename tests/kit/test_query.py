@@ -19,6 +19,11 @@ def test_words_have_keys_quotes_and_negation() -> None:
     assert query.words("", keys=KEYS) == []
 
 
+def test_a_space_may_stand_behind_the_colon() -> None:
+    found = query.words('actor: U0ANA -action: "a b"', keys=KEYS)
+    assert found == [QueryWord("actor", "U0ANA"), QueryWord("action", "a b", is_negated=True)]
+
+
 def test_an_unknown_key_is_answered_with_the_nearest_or_with_all() -> None:
     with pytest.raises(UnknownKey, match="Did you mean actor:") as unknown:
         query.words("acter:ana", keys=KEYS)
@@ -31,6 +36,8 @@ def test_an_unknown_key_is_answered_with_the_nearest_or_with_all() -> None:
     ("text", "told"),
     [
         ('actor:""', "actor: has no value"),
+        ("actor: since:30d", "actor: has no value"),
+        ("since:30d -actor:", "actor: has no value"),
         ("actor:a " * 41, "41 words are more than the 40"),
     ],
 )
