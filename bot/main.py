@@ -26,6 +26,7 @@ from bot.backend.apple import AppleBackend
 from bot.devices import jobs as device_jobs
 from bot.devices import slack as device_screens
 from bot.devices.service import DeviceService
+from bot.home import audit_slack as audit_screens
 from bot.home import slack as home_screens
 from bot.home import web as api
 from bot.home.service import HomeService
@@ -290,6 +291,7 @@ def _router(wired: Services, slack: Slack) -> Router:
     router = Router(slash=settings.command)
     home = HomeService(tokens=wired.tokens, devices=wired.devices)
     home_screens.register(router, home, clock=wired.clock)
+    audit_screens.register(router, wired.audit, clock=wired.clock)
     wired.access.tell_members(slack.people.members_of)
     access_screens.register(
         router,

@@ -48,7 +48,10 @@ ADD_TOKEN = "token.add"
 _NEEDED = {NextAction.CHECK_AGAIN: Role.OPERATOR}
 _LABEL_CHARS = 75  # https://docs.slack.dev/reference/block-kit/block-elements/button-element
 _OTHERS = "At a glance"
-_GROUPS = {"status": _OTHERS, "help": _OTHERS, "sync": "Devices", "device": "Devices", "token": "Tokens"}
+_GROUPS = {
+    **{"status": _OTHERS, "help": _OTHERS, "sync": "Devices", "device": "Devices", "token": "Tokens"},
+    "audit": "Audit",
+}
 _OPTIONS = re.compile(r" \[?--")
 _SHOWN_TOKENS = 12
 _HELP_LINES = 12

@@ -42,6 +42,7 @@ EXAMPLES = {
     "role list": "role list",
     "role grant": "role grant @cleo viewer --tags hq",
     "role revoke": "role revoke @ben viewer",
+    "audit": "audit since:30d",
 }
 #: What each of them is about: a person limited to other tags learns nothing of it.
 ABOUT_PARIS = [name for name, line in EXAMPLES.items() if "paris" in line or "SERIAL" in line]
