@@ -4,16 +4,19 @@ import argparse
 import asyncio
 import getpass
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from pydantic import SecretStr
 
 from bot import __version__, main
 from bot.access import rules as access_rules
 from bot.access.facts import AddedApiToken, ApiTokenView
+from bot.audit.facts import Form
 from bot.kit import migrations
 from bot.kit.actor import Actor
 from bot.kit.errors import EnrollbotError
@@ -32,6 +35,11 @@ _FILE_LIMIT = 64 * 1024
 class FileUnreadable(EnrollbotError):
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"Cannot read {path}: {why}.")
+
+
+class FileUnwritable(EnrollbotError):
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"Cannot write {path}: {why}.", next_step="Name another file with --output.")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -154,13 +162,65 @@ def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-def _audit_verify(_options: argparse.Namespace) -> None:
+def _audit_verify(options: argparse.Namespace) -> None:
     async def go() -> None:
         async with main.services(_settings()) as bot:
             proof = await bot.audit.verify()
-        print(f"The audit is whole: {proof.entries} entries, head {proof.head}.")
+        if options.head:
+            print(proof.entries, proof.head)
+        else:
+            print(f"The audit is whole: {proof.entries} entries, head {proof.head}.")
 
     asyncio.run(go())
+
+
+def _audit_export(options: argparse.Namespace) -> None:
+    query, form = " ".join(_quoted(word) for word in options.query), Form(options.format)
+    target: Path | None = options.output
+
+    async def go() -> None:
+        actor = Actor.cli(getpass.getuser())
+        async with (
+            main.services(_settings()) as bot,
+            bot.audit.exported(query, actor=actor, forms=[form]) as made,
+        ):
+            await asyncio.to_thread(_hand_out, made.files[form], target)
+            count = "1 entry" if made.entries == 1 else f"{made.entries:,} entries"
+            print(f"{count} of the audit written.", file=sys.stderr)
+
+    asyncio.run(go())
+
+
+def _quoted(word: str) -> str:
+    """Put back the quotes that the shell took away: `subject:"Sales iPad"` arrives without them.
+
+    A word that holds several keys is a whole query in the shell's quotes, and has its own.
+    """
+    key, colon, value = word.partition(":")
+    is_one_value = colon and " " in value and ":" not in value and not set(value) & set("\"'")
+    return f'{key}:"{value}"' if is_one_value else word
+
+
+def _hand_out(made: Path, target: Path | None) -> None:
+    with made.open("rb") as source:
+        if target is None:
+            _print_all(source)
+            return
+        try:
+            # What was done by whom is for its reader alone; a file that is there keeps its permissions.
+            with open(target, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+                shutil.copyfileobj(source, file)
+        except OSError as error:
+            raise FileUnwritable(target, error.strerror or "it cannot be opened") from None
+
+
+def _print_all(source: BinaryIO) -> None:
+    try:
+        shutil.copyfileobj(source, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # Whoever reads has had enough, such as `head`; Python would complain of it once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _settings() -> Settings:
@@ -225,7 +285,19 @@ def _parser() -> argparse.ArgumentParser:
     revoker.add_argument("name", metavar="NAME")
 
     audit = _noun(nouns, "audit", "the audit")
-    _verb(audit, "verify", _audit_verify, "prove that no entry was changed or removed")
+    verify = _verb(audit, "verify", _audit_verify, "prove that no entry was changed or removed")
+    verify.add_argument(
+        "--head", action="store_true", help="print only the last entry's number and hash, to compare them"
+    )
+    export = _verb(audit, "export", _audit_export, "write the entries that fit a query, oldest first")
+    export.add_argument(
+        "query",
+        nargs="*",
+        metavar="QUERY",
+        help="such as action:token since:30d; write -- before the first word if it begins with -",
+    )
+    export.add_argument("--format", choices=[form.value for form in Form], default=Form.JSONL.value)
+    export.add_argument("--output", type=Path, metavar="FILE", help="instead of the standard output")
     return parser
 
 
