@@ -123,7 +123,8 @@ def _entry(entry: Entry, now: datetime) -> str:
 
 def _in_words(action: str) -> str:
     """Return an action as a sentence has it: `token.key_replaced` is "Token key replaced"."""
-    return re.sub(r"[._]", " ", action).capitalize()
+    words = re.sub(r"[._]", " ", action).capitalize()
+    return re.sub(r"^Api\b", "API", words)
 
 
 def _subject(entry: Entry) -> str:
@@ -138,7 +139,8 @@ def _who(entry: Entry) -> str:
     if entry.actor_kind == ActorKind.PERSON:
         return _person(entry.actor)
     name = escape(short(entry.actor, _NAME_SHOWN))
-    return f"the job {name}" if entry.actor_kind == ActorKind.JOB else f"{name} at the command line"
+    told: dict[str, str] = {ActorKind.JOB: f"the job {name}", ActorKind.CLI: f"{name} at the command line"}
+    return told.get(entry.actor_kind, name)
 
 
 def _person(told: object, limit: int = _VALUE_SHOWN) -> str:

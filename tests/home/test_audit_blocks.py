@@ -53,6 +53,8 @@ def test_an_entry_says_what_of_what_when_and_who() -> None:
     assert second.endswith("|Fri 1 May, 07:00 UTC> · <@U0ANA> · entry 12 · `ABCD1234`")
     assert "the job daily sync" in shown(actor="daily sync", actor_kind="job")
     assert "root at the command line" in shown(actor="root", actor_kind="cli")
+    assert "· jamf · entry" in shown(actor="jamf", actor_kind="another")
+    assert shown(action="api_token.added").startswith("*API token added*")
     assert "· <@U0BEN>\n" in shown(subject_kind="person", subject_id="U0BEN", subject_name="U0BEN")
     assert "· <!subteam^S0MDM>\n" in shown(subject_kind="group", subject_id="S0MDM", subject_name="S0MDM")
 
