@@ -156,8 +156,13 @@ async def test_pages_lead_forth_and_back(audit: AuditService, database: Database
 
 
 async def test_an_export_can_be_proved_and_is_an_act_itself(
-    audit: AuditService, database: Database, clock: FakeClock, keyring: Keyring
+    audit: AuditService,
+    database: Database,
+    clock: FakeClock,
+    keyring: Keyring,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("bot.audit.service._EXPORT_ROWS", 2)  # it is written in four pieces
     await fill(audit, database, clock)
     async with audit.exported("", actor=ANA, delivery="E1") as made:
         assert (made.entries, set(made.files)) == (7, set(Form))
