@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from bot.kit import query
 from bot.kit.errors import EnrollbotError
 
 
@@ -80,21 +81,10 @@ class NotStored(DeviceFault):
         )
 
 
-class QueryWrong(DeviceFault):
-    """A word of a query that cannot be used."""
-
-
-class UnknownKey(QueryWrong):
-    def __init__(self, key: str, *, nearest: str | None, known: Sequence[str]) -> None:
-        self.nearest = nearest
-        hint = f"Did you mean {nearest}:?" if nearest else f"Known here: {', '.join(known)}."
-        super().__init__(f"“{key[:40]}” is not a key of a query.", next_step=hint)
-
-
-class ValueWrong(QueryWrong):
+class ValueWrong(query.ValueWrong):
     def __init__(self, key: str, value: str, *, known: Sequence[str]) -> None:
         step = f"Use one of: {', '.join(known)}." if known else f"No device here has a {key} yet."
-        super().__init__(f"“{value[:60]}” is not a value for {key}.", next_step=step)
+        super().__init__(key, value, next_step=step)
 
 
 class DeviceUnknown(DeviceFault):

@@ -3,27 +3,20 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
-from rapidfuzz import fuzz, process
-
 from bot.backend.profile import Platform
-from bot.devices.errors import QueryWrong, UnknownKey, ValueWrong
+from bot.devices.errors import ValueWrong
+from bot.kit import query as grammar
+from bot.kit.query import QueryWord, QueryWrong
 
 KEYS = ("token", "profile", "model", "family", "os", "status", "platform", "tag", "removed", "added")
 STATUSES = ("empty", "assigned", "pushed", "removed")
 _PLATFORMS = {"ipados": "ios", "iphoneos": "ios", "osx": "macos", "mac": "macos"}
 #: The service has called the Mac's system by more than one name; people use the newest.
 _SYSTEMS = {"osx": "macos", "mac": "macos", "mac os": "macos", "mac os x": "macos"}
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_WORD = re.compile(
-    r'(?P<not>-)?(?:(?P<key>[A-Za-z]+):)?(?:"(?P<double>[^"]*)"|\'(?P<single>[^\']*)\'|(?P<bare>\S+))'
-)
 _SERIAL = re.compile(r"[A-Z0-9]{1,32}\*?")
-_MOST_WORDS = 40
-#: A query travels in the value of a button, which holds 2,000 characters.
-_MOST_CHARS = 1500
 
 
 class Key(StrEnum):
@@ -65,25 +58,11 @@ class Query:
 
 def parse(text: str, *, now: datetime) -> Query:
     """Read a query. Raises `UnknownKey`, `ValueWrong` or another `QueryWrong`; an empty text means all."""
-    stripped = " ".join(text.split())
-    if len(stripped) > _MOST_CHARS:
-        raise QueryWrong("The query is too long.", next_step=f"Keep it below {_MOST_CHARS:,} characters.")
-    conditions: list[Condition] = []
-    at = 0
-    while at < len(stripped):
-        found = _WORD.match(stripped, at)
-        if found is None:
-            raise QueryWrong(f"“{stripped[at : at + 40]}” cannot be read.", next_step="Close the quote.")
-        conditions.extend(_conditions(found, now))
-        at = found.end()
-        while at < len(stripped) and stripped[at] in " ,;":
-            at += 1
-    if len(conditions) > _MOST_WORDS:
-        raise QueryWrong(
-            f"{len(conditions)} words are more than the {_MOST_WORDS} that a query may have.",
-            next_step="Leave some out.",
-        )
-    return Query(stripped, tuple(conditions))
+    typed = grammar.tidy(text)
+    words = grammar.words(typed, keys=KEYS)
+    conditions = tuple(condition for word in words for condition in _conditions(word, now))
+    grammar.refuse_too_many(conditions)  # one word may hold several serial numbers
+    return Query(typed, conditions)
 
 
 def system(os: str | None) -> str:
@@ -92,18 +71,10 @@ def system(os: str | None) -> str:
     return _SYSTEMS.get(name, name)
 
 
-def _conditions(found: re.Match[str], now: datetime) -> Sequence[Condition]:
-    key, negated = (found["key"] or "").lower(), found["not"] is not None
-    quoted = found["double"] if found["double"] is not None else found["single"]
-    value = quoted if quoted is not None else found["bare"]
-    if not key:
-        return _serials(value, is_negated=negated, is_quoted=quoted is not None)
-    if key not in KEYS:
-        guess = process.extractOne(key, KEYS, scorer=fuzz.ratio, score_cutoff=55)
-        raise UnknownKey(key, nearest=guess[0] if guess else None, known=KEYS)
-    if not value.strip():
-        raise QueryWrong(f"{key}: has no value.", next_step=f"Write one behind it, such as {_example(key)}.")
-    return [_keyed(Key(key), value.strip().lower(), now, is_negated=negated)]
+def _conditions(word: QueryWord, now: datetime) -> Sequence[Condition]:
+    if not word.key:
+        return _serials(word.value, is_negated=word.is_negated, is_quoted=word.is_quoted)
+    return [_keyed(Key(word.key), word.value.lower(), now, is_negated=word.is_negated)]
 
 
 def _serials(value: str, *, is_negated: bool, is_quoted: bool) -> Sequence[Condition]:
@@ -133,16 +104,9 @@ def _keyed(test: Key, value: str, now: datetime, *, is_negated: bool) -> Conditi
 
 
 def _since(test: Key, value: str, now: datetime) -> datetime:
-    if length := re.fullmatch(r"(\d{1,4})([mhdw])", value):
-        return now - timedelta(**{_UNITS[length[2]]: int(length[1])})
-    try:
-        return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError:
-        words = ["7d", "24h", "2026-05-01"]
-        known = words if test is Key.ADDED else ["yes", "no", "any", *words]
-        raise ValueWrong(test.value, value, known=known) from None
-
-
-def _example(key: str) -> str:
-    examples = {"model": 'model:"iPad Air"', "profile": "profile:none", "added": "added:7d"}
-    return examples.get(key, f"{key}:x")
+    if length := grammar.length_of(value):
+        return now - length
+    if day := grammar.day_of(value):
+        return day
+    words = ["7d", "24h", "2026-05-01"]
+    raise ValueWrong(test.value, value, known=words if test is Key.ADDED else ["yes", "no", "any", *words])

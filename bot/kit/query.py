@@ -4,7 +4,7 @@ A space may stand behind the colon, since chats know a name again only where a w
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -47,11 +47,13 @@ class QueryWord:
     key: str
     value: str
     is_negated: bool = False
+    is_quoted: bool = False
 
 
 def tidy(text: str) -> str:
     """Return the query with one space between its words. Raises `QueryWrong` when it is too long."""
-    stripped = " ".join(text.split())
+    # What no database takes as text is gone before one is asked for it.
+    stripped = " ".join(text.encode("utf-8", "replace").decode().replace("\x00", "").split())
     if len(stripped) > MOST_CHARS:
         raise QueryWrong("The query is too long.", next_step=f"Keep it below {MOST_CHARS:,} characters.")
     return stripped
@@ -69,12 +71,17 @@ def words(text: str, *, keys: Sequence[str]) -> list[QueryWord]:
         at = match.end()
         while at < len(text) and text[at] in " ,;":
             at += 1
-    if len(found) > MOST_WORDS:
+    refuse_too_many(found)
+    return found
+
+
+def refuse_too_many(words: Sized) -> None:
+    """Raise `QueryWrong` for more words, or what they stand for, than a query may have."""
+    if len(words) > MOST_WORDS:
         raise QueryWrong(
-            f"{len(found)} words are more than the {MOST_WORDS} that a query may have.",
+            f"{len(words)} words are more than the {MOST_WORDS} that a query may have.",
             next_step="Leave some out.",
         )
-    return found
 
 
 def length_of(value: str) -> timedelta | None:
@@ -98,5 +105,6 @@ def _word(match: re.Match[str], keys: Sequence[str]) -> QueryWord:
         raise UnknownKey(key, known=keys)
     is_bare_key = not key and value.endswith(":")
     if is_bare_key or (key and not value.strip()):
-        raise QueryWrong(f"{key or value.rstrip(':')}: has no value.", next_step="Write one behind it.")
-    return QueryWord(key, value.strip(), match["not"] is not None)
+        name = key or value.rstrip(":")
+        raise QueryWrong(f"{name}: has no value.", next_step=f"Write one behind it: {name}:x.")
+    return QueryWord(key, value.strip(), match["not"] is not None, match["bare"] is None)

@@ -1,6 +1,9 @@
+import contextlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bot.audit.query import Condition, Key, parse
 from bot.kit.query import QueryWrong, UnknownKey, ValueWrong
@@ -59,3 +62,12 @@ def test_an_unknown_key_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownKey, match="Did you mean actor:"):
         parse("actr:U0ANA", now=NOON)
     assert issubclass(ValueWrong, QueryWrong)
+
+
+@given(
+    st.text(max_size=200)
+    | st.from_regex(r'(-?(since|until|actor|serial): ?"?[0-9a-z@:*-]*"? ?)*', fullmatch=True)
+)
+def test_any_text_is_read_or_refused_by_name(text: str) -> None:
+    with contextlib.suppress(QueryWrong):
+        parse(text, now=NOON)

@@ -3,11 +3,12 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from bot.devices.errors import FullSyncTooSoon, QueryWrong, SyncTooSoon
+from bot.devices.errors import FullSyncTooSoon, SyncTooSoon
 from bot.devices.facts import Asked
 from bot.devices.models import ChangeKind, DeviceState, SyncKind, SyncState
 from bot.kit.actor import Actor, Grant, NotAllowed, Rights, Role
 from bot.kit.db import Database
+from bot.kit.query import QueryWrong
 from bot.kit.secrets import Keyring
 from bot.tokens.errors import TokenAwaited
 from tests.fakes.backend import device

@@ -12,8 +12,8 @@ def test_words_have_keys_quotes_and_negation() -> None:
     found = query.words("actor:ana -action:\"a b\", SINCE:'x' plain", keys=KEYS)
     assert found == [
         QueryWord("actor", "ana"),
-        QueryWord("action", "a b", is_negated=True),
-        QueryWord("since", "x"),
+        QueryWord("action", "a b", is_negated=True, is_quoted=True),
+        QueryWord("since", "x", is_quoted=True),
         QueryWord("", "plain"),
     ]
     assert query.words("", keys=KEYS) == []
@@ -21,7 +21,7 @@ def test_words_have_keys_quotes_and_negation() -> None:
 
 def test_a_space_may_stand_behind_the_colon() -> None:
     found = query.words('actor: U0ANA -action: "a b"', keys=KEYS)
-    assert found == [QueryWord("actor", "U0ANA"), QueryWord("action", "a b", is_negated=True)]
+    assert found == [QueryWord("actor", "U0ANA"), QueryWord("action", "a b", is_negated=True, is_quoted=True)]
 
 
 def test_an_unknown_key_is_answered_with_the_nearest_or_with_all() -> None:
@@ -47,7 +47,8 @@ def test_what_cannot_be_used_is_said(text: str, told: str) -> None:
 
 
 def test_a_query_has_one_space_between_words_and_a_length() -> None:
-    assert query.tidy("  actor:a \n b ") == "actor:a b"
+    assert query.tidy("  actor:a \n b\x00 ") == "actor:a b"
+    assert query.tidy("half \ud83d") == "half ?"
     with pytest.raises(QueryWrong, match="Keep it below 900 characters"):
         query.tidy("x" * (MOST_CHARS + 1))
 
