@@ -95,7 +95,8 @@ def _show_button(text: str, serial: str) -> Block:
 
 
 def _place(page: DevicePageView, *, after: str | None = None, before: str | None = None) -> str:
-    return json.dumps({"q": page.query, "after": after, "before": before}, separators=(",", ":"))
+    place = {"q": page.query, "after": after, "before": before}
+    return json.dumps(place, separators=(",", ":"), ensure_ascii=False)
 
 
 def place_of(value: str) -> tuple[str, str | None, str | None]:

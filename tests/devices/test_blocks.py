@@ -136,6 +136,12 @@ def test_the_plain_text_carries_what_the_blocks_say_and_no_exclamation(message: 
     assert "!" not in message.text.replace("<!", "")
 
 
+def test_a_query_in_any_script_fits_the_buttons_that_carry_it() -> None:
+    query = f'-model:"{"é" * 850}"'
+    (*_, buttons) = blocks.device_list(page(row(), query=query), now=NOW, texts=TEXTS).blocks
+    assert [blocks.place_of(made["value"])[0] for made in buttons["elements"]] == [query]
+
+
 def test_more_than_1000_devices_begin_with_a_capital() -> None:
     message = blocks.device_list(page(row(), total=None, query="model:iPad"), now=NOW, texts=TEXTS)
     assert message.text.startswith("More than 1,000 devices for `model:iPad`")
