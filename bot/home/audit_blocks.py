@@ -157,8 +157,12 @@ def _people(told: object) -> str:
 
 
 def _group(told: object) -> str:
-    is_group = isinstance(told, str) and _GROUP.fullmatch(told)
-    return f"as a member of {mention_group(str(told)) if is_group else _value(told)}"
+    """Say by what somebody could approve: mostly the group that counted."""
+    if not isinstance(told, str):
+        return _value(told)
+    if _GROUP.fullmatch(told):
+        return f"as a member of {mention_group(told)}"
+    return _BY.get(told) or _value(told)
 
 
 def _message(told: object) -> str:
@@ -166,6 +170,13 @@ def _message(told: object) -> str:
         return f"<{escape(told)}|message in Slack>"
     return f"message: {_value(told)}"
 
+
+#: How access names what is no group.
+_BY = {
+    "settings": "as an admin by ENROLLBOT_ADMINS",
+    "person": "by a role of their own",
+    "default role": "by the role that everyone has",
+}
 
 #: How what was said of a request is told, in this order, before all else.
 _TOLD: Mapping[str, Callable[[object], str]] = {

@@ -97,6 +97,9 @@ async def test_what_is_requested_by_one_and_approved_by_another_reaches_the_devi
         "request.approved",
         "request.carried_out",
     ]
+    told = await ready.types(ready.ana, "/enroll audit token:paris action:request.approved")
+    assert "asked for by <@U0BEN> · approved by <@U0ANA> · as an admin by ENROLLBOT_ADMINS" in told
+    assert "reason: Ticket 4711" in told
 
 
 async def test_nobody_decides_their_own_request_and_a_decision_is_made_once(

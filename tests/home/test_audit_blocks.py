@@ -78,6 +78,9 @@ def test_a_request_says_who_asked_who_approved_by_which_group_why_and_where() ->
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
+        ({"group": "settings"}, "as an admin by ENROLLBOT_ADMINS"),
+        ({"group": "person"}, "by a role of their own"),
+        ({"group": "approvals are off"}, "approvals are off"),
         ({"before": ["a", "b"], "after": []}, "a, b → none"),
         ({"mdm_url": {"before": None, "after": "https://x"}}, "mdm url: none → https://x"),
         ({"agreed": True, "tags": None, "text": "", "days": 0}, "agreed: yes · days: 0"),
