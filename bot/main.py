@@ -152,6 +152,7 @@ def _wire(
 
     tokens.tell_device_count(present)
     profiles.tell_holds(holds_of)
+    audit.tell_involved(assignments.with_device)
     return Services(
         settings,
         clock,

@@ -118,6 +118,11 @@ class AssignmentService:
         if self._look is not None:
             self._look()
 
+    async def with_device(self, serial: str) -> Sequence[str]:
+        """Return the ids of the requests that a device is in; what of them is told is not decided here."""
+        async with self._books.db.read() as session:
+            return await store.with_device(session, serial)
+
     async def unshown(self) -> list[RequestView]:
         """Return requests whose card or result is still to be shown."""
         async with self._books.db.read() as session:

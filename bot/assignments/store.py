@@ -229,6 +229,16 @@ async def overlaps(session: AsyncSession, serials: Sequence[str]) -> dict[str, i
     return found
 
 
+async def with_device(session: AsyncSession, serial: str) -> Sequence[str]:
+    """Return the ids of the requests that a device is in."""
+    # By way of the requests, which are far fewer than their devices: each is one look at the primary key.
+    query = sa.select(col(Request.id)).join(
+        RequestDevice,
+        sa.and_(col(RequestDevice.request_id) == col(Request.id), col(RequestDevice.serial) == serial),
+    )
+    return (await session.scalars(query)).all()
+
+
 async def drop_previews(session: AsyncSession, *, before: datetime) -> None:
     """Delete previews that were never sent."""
     old = sa.select(col(Request.id)).where(

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ from bot.kit.secrets import EncryptionKeyWrong, Keyring
 PAGE_ROWS = 10
 COUNT_UP_TO = 1000
 _EXPORT_ROWS = 1000
+
+Involved = Callable[[str], Awaitable[Collection[str]]]
+
 _PURPOSE = "enrollbot audit chain"
 
 
@@ -55,6 +58,14 @@ class AuditService:
         self._db = db
         self._keyring = keyring
         self._clock = clock
+        self._involved_of: Involved | None = None
+
+    def tell_involved(self, involved_of: Involved) -> None:
+        """Take the function that says which subjects a device was part of, by its serial number.
+
+        A request of thousands of devices is one entry, which does not name them.
+        """
+        self._involved_of = involved_of
 
     async def record(
         self,
@@ -126,7 +137,7 @@ class AuditService:
 
         Raises `QueryWrong`.
         """
-        wanted = self._wanted(text, actor)
+        wanted = await self._wanted(text, actor)
         backwards = before is not None and after is None
         async with self._db.read() as session:
             found = await store.page_of(session, wanted, after=after, before=before, limit=rows + 1)
@@ -160,7 +171,7 @@ class AuditService:
         The files are written piece by piece, so that memory does not grow with the audit. Raises
         `QueryWrong`, and `ExportedBefore` when this was delivered before.
         """
-        wanted = self._wanted(text, actor)
+        wanted = await self._wanted(text, actor)
         with tempfile.TemporaryDirectory(prefix="enrollbot-audit-") as folder:
             files = {form: Path(folder) / f"audit.{form.value}" for form in forms}
             entries = await self._write(wanted, files)
@@ -191,14 +202,19 @@ class AuditService:
                 written += len(entries)
         return written
 
-    def _wanted(self, text: str, actor: Actor) -> store.Filter:
+    async def _wanted(self, text: str, actor: Actor) -> store.Filter:
         """Return what a query finds for an actor: this is where it is decided who sees which entry.
 
         Admins of every token see all. Those of tags see the entries that carry one of them, none of the
         entries that concern every token.
         """
         actor.require(Role.ADMIN)
-        return store.Filter(query.parse(text, now=self._clock.now()), actor.rights.tags_as(Role.ADMIN))
+        asked = query.parse(text, now=self._clock.now())
+        involved: dict[str, Collection[str]] = {}
+        if self._involved_of is not None:
+            serials = {condition.value for condition in asked.of(Key.SERIAL)}
+            involved = {serial: await self._involved_of(serial) for serial in sorted(serials)}
+        return store.Filter(asked, actor.rights.tags_as(Role.ADMIN), involved)
 
     def _check(self, entry: AuditEntry, *, expected: int, previous: str) -> None:
         if entry.number != expected:

@@ -1,8 +1,8 @@
 """Rows of the audit."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from bot.kit.db import insert_ignoring
 _HEAD = 1
 _PAGE = 500
 #: An entry's columns, by the names and in the order of the value that is made of them.
-_COLUMNS = [getattr(AuditEntry, field.name) for field in fields(Entry) if field.name != "previous"]
+_COLUMNS = [getattr(AuditEntry, each.name) for each in fields(Entry) if each.name != "previous"]
 
 
 async def lock_head(session: AsyncSession) -> AuditHead:
@@ -53,10 +53,14 @@ async def newest(session: AsyncSession, *, limit: int) -> list[AuditEntry]:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What entries have to be: what a query says, and with one of `tags` (None: any, or none at all)."""
+    """What entries have to be: what a query says, and with one of `tags` (None: any, or none at all).
+
+    `involved` are the ids of the subjects that the devices of the query were part of, by serial number.
+    """
 
     query: Query
     tags: frozenset[str] | None = None
+    involved: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 async def page_of(
@@ -113,18 +117,18 @@ def _fitting(session: AsyncSession, wanted: Filter) -> sa.Select[*tuple[Any, ...
 
 
 def _conditions(session: AsyncSession, wanted: Filter) -> list[sa.ColumnElement[bool]]:
-    found = [_condition(session, condition) for condition in wanted.query.conditions]
+    found = [_condition(session, condition, wanted) for condition in wanted.query.conditions]
     if wanted.tags is not None:
         found.append(sa.or_(sa.false(), *(_names(session, AuditEntry.tags, tag) for tag in wanted.tags)))
     return found
 
 
-def _condition(session: AsyncSession, condition: Condition) -> sa.ColumnElement[bool]:
-    holds = _test(session, condition)
+def _condition(session: AsyncSession, condition: Condition, wanted: Filter) -> sa.ColumnElement[bool]:
+    holds = _test(session, condition, wanted)
     return sa.not_(holds) if condition.is_negated else holds
 
 
-def _test(session: AsyncSession, condition: Condition) -> sa.ColumnElement[bool]:
+def _test(session: AsyncSession, condition: Condition, wanted: Filter) -> sa.ColumnElement[bool]:
     value, at = condition.value, col(AuditEntry.at)
     if condition.at is not None:
         return at >= condition.at if condition.key is Key.SINCE else at < condition.at
@@ -137,7 +141,9 @@ def _test(session: AsyncSession, condition: Condition) -> sa.ColumnElement[bool]
             subject_id == value, col(AuditEntry.subject_name).icontains(value, autoescape=True)
         ),
         Key.SERIAL: sa.or_(
-            sa.and_(kind == "device", subject_id == value), _names(session, AuditEntry.detail, value)
+            sa.and_(kind == "device", subject_id == value),
+            subject_id.in_(wanted.involved.get(value, ())),
+            _names(session, AuditEntry.detail, value),
         ),
         Key.TOKEN: _is_of_token(value.lower()),
         Key.TAG: _names(session, AuditEntry.tags, value),

@@ -3,7 +3,7 @@
 import csv
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from bot.audit import rules
 from bot.audit.errors import ExportedBefore
 from bot.audit.facts import Form
 from bot.audit.models import BEGINNING, AuditEntry
-from bot.audit.service import AuditService
+from bot.audit.service import AuditService, Involved
 from bot.kit.actor import Actor, Grant, NotAllowed, Rights, Role
 from bot.kit.db import Database
 from bot.kit.logs import with_reference
@@ -67,6 +67,13 @@ async def fill(audit: AuditService, db: Database, clock: FakeClock) -> datetime:
     return began
 
 
+def involved_in(subjects: Mapping[str, Sequence[str]]) -> Involved:
+    async def involved_of(serial: str) -> Sequence[str]:
+        return subjects.get(serial, ())
+
+    return involved_of
+
+
 async def found(audit: AuditService, text: str, actor: Actor = ANA) -> list[int]:
     page = await audit.page(text, actor=actor)
     assert page.total == len(page.entries)
@@ -104,6 +111,10 @@ async def test_every_key_finds_its_entries(audit: AuditService, database: Databa
     }
     for text, expected in queries.items():
         assert await found(audit, text) == expected, text
+    audit.tell_involved(involved_in({"C02ABC": ["id3", "id5"]}))
+    assert await found(audit, "serial:C02ABC") == [6, 5, 4, 3]
+    assert await found(audit, "-serial:C02ABC -serial:C02OTHER") == [7, 2, 1]
+    assert await found(audit, "serial:C02ABC", limited("emea")) == [6, 3]
     in_vain = await audit.page("action:token.renwed", actor=ANA)
     assert in_vain.actions == sorted({act[1] for act in ACTS})
 

@@ -97,9 +97,11 @@ async def test_what_is_requested_by_one_and_approved_by_another_reaches_the_devi
         "request.approved",
         "request.carried_out",
     ]
-    told = await ready.types(ready.ana, "/enroll audit token:paris action:request.approved")
+    told = await ready.types(ready.ana, f"/enroll audit serial:{serials[0]} action:request.approved")
     assert "asked for by <@U0BEN> · approved by <@U0ANA> · as an admin by ENROLLBOT_ADMINS" in told
     assert "reason: Ticket 4711" in told
+    others = [serial for serial in carried(ready) if serial not in serials]
+    assert "No entry" in await ready.types(ready.ana, f"/enroll audit serial:{others[0]}")
 
 
 async def test_nobody_decides_their_own_request_and_a_decision_is_made_once(
