@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import certifi
 import psycopg
 import pytest
 import structlog
@@ -31,6 +32,18 @@ def pytest_collection_finish() -> None:
     """Take what was imported and collected as here to stay; else it is looked through again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_trusted_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let clients trust one certificate: loopback is plain HTTP, and reading them all takes too long."""
+    path = tmp_path_factory.mktemp("trusted") / "one.pem"
+    end = "-----END CERTIFICATE-----\n"
+    path.write_text(certifi.contents().partition(end)[0] + end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certifi, "where", lambda: str(path))
+        patch.setenv("SSL_CERT_FILE", str(path))  # for processes that tests start
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlmodel import col
@@ -342,10 +341,6 @@ async def another_replica(house: House) -> AsyncIterator[House]:
 @contextlib.asynccontextmanager
 async def _running(settings: Settings, clock: FakeClock) -> AsyncIterator[tuple[Bot, str]]:
     async with contextlib.AsyncExitStack() as stack:
-        # Loopback is plain HTTP; reading every trusted certificate takes longer than most tests.
-        environment = stack.enter_context(pytest.MonkeyPatch.context())
-        environment.delenv("SSL_CERT_FILE", raising=False)
-        environment.setenv("SSL_CERT_DIR", "/nowhere")
         wired = await stack.enter_async_context(services(settings, clock=clock))
         bot = assemble(wired)
         stack.push_async_callback(bot.slack.close)
