@@ -61,7 +61,9 @@ class Drawer:
         """Return what the live stream tells, up to the first event whose data has this text."""
         found: list[tuple[str, Json]] = []
         kind = ""
-        async with asyncio.timeout(30), self._client.stream("GET", "/page/behind/events") as live:
+        # The client's own limit is five seconds between two events, and that long the bot may be at work.
+        asked = self._client.stream("GET", "/page/behind/events", timeout=None)
+        async with asyncio.timeout(30), asked as live:
             async for line in live.aiter_lines():
                 if line.startswith("event: "):
                     kind = line.removeprefix("event: ")
