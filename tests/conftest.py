@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
+import gc
 import os
+import shutil
+import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import certifi
 import psycopg
 import pytest
 import structlog
 from psycopg import sql
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
@@ -19,6 +24,28 @@ from tests.fakes.clock import FakeClock
 from tests.tables import create_tables, empty_tables
 
 POSTGRES_URL = os.environ.get("ENROLLBOT_TEST_POSTGRES_URL", "postgresql://127.0.0.1:5432/test")
+
+# What one process of a run has compiled, the others take over: many tests start one.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+def pytest_collection_finish() -> None:
+    """Take what was imported and collected as here to stay; else it is looked through again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_trusted_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let clients trust one certificate: loopback is plain HTTP, and reading them all takes too long."""
+    path = tmp_path_factory.mktemp("trusted") / "one.pem"
+    end = "-----END CERTIFICATE-----\n"
+    path.write_text(certifi.contents().partition(end)[0] + end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(certifi, "where", lambda: str(path))
+        patch.setenv("SSL_CERT_FILE", str(path))  # for processes that tests start
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -94,23 +121,41 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def sqlite_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with every table, for the databases of one run to begin with a copy of."""
+    path = tmp_path_factory.mktemp("tables") / "tables.db"
+    asyncio.run(create_tables_at(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_engine(postgres_with_tables: str) -> AsyncEngine:
+    """One engine for the tests of one run: it keeps the statements that it has compiled."""
+    return Database.open(postgres_with_tables).engine
+
+
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
+async def database(
+    request: pytest.FixtureRequest, database_url: str, sqlite_with_tables: Path
+) -> AsyncIterator[Database]:
     """A database with every table and no row, on SQLite and on PostgreSQL in turn."""
-    db = Database.open(database_url)
-    if db.dialect == "sqlite":
-        await create_tables(db)
+    if database_url.startswith("sqlite"):
+        shutil.copy(sqlite_with_tables, database_url.removeprefix("sqlite:///"))
+        db = Database.open(database_url)
     else:
+        db = Database(request.getfixturevalue("postgres_engine"))
         await empty_tables(db)
     yield db
+    # The connections belong to the loop of this test.
     await db.close()
 
 
 @pytest.fixture
-async def sqlite_database(sqlite_url: str) -> AsyncIterator[Database]:
+async def sqlite_database(sqlite_url: str, sqlite_with_tables: Path) -> AsyncIterator[Database]:
     """A database with every table, on SQLite only: for tests that are not about the engine."""
+    shutil.copy(sqlite_with_tables, sqlite_url.removeprefix("sqlite:///"))
     db = Database.open(sqlite_url)
-    await create_tables(db)
     yield db
     await db.close()
 

@@ -80,9 +80,10 @@ class SyncRunner:
         if not self._background.stopping.is_set():
             self._background.start(self.look(self._service.clock.now()), name="look for syncs")
 
-    async def schedule(self, _slot: datetime) -> None:
-        """Put automatic syncs that are due on the work list."""
-        await self._service.schedule_due()
+    async def schedule(self, slot: datetime) -> None:
+        """Put automatic syncs that are due on the work list, and begin them at once."""
+        if await self._service.schedule_due():
+            await self.look(slot)
 
     async def adopt(self, _slot: datetime) -> None:
         """Take over profiles that were defined elsewhere."""

@@ -4,20 +4,44 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from bot.kit.listening import listen
 
+#: What calls under way get at the end, in seconds.
+GRACE_S = 1.0
+
+
+class _Connections(set[Any]):
+    """The open connections; `none` is set while there are none. uvicorn would look ten times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.none = asyncio.Event()
+        self.none.set()
+
+    def add(self, connection: Any) -> None:
+        super().add(connection)
+        self.none.clear()
+
+    def discard(self, connection: Any) -> None:
+        super().discard(connection)
+        if not self:
+            self.none.set()
+
 
 class _Server(uvicorn.Server):
-    """A server that says when it listens and leaves the signals of the process alone."""
+    """A server that says when it listens, ends without delay and leaves the process's signals alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listens = asyncio.Event()
         self.leaves = asyncio.Event()
+        self._connections = _Connections()
+        self.server_state.connections = self._connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -25,6 +49,20 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         await self.leaves.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self._connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(GRACE_S):
+                await self._connections.none.wait()
+                await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        except TimeoutError:
+            for task in self.server_state.tasks:
+                task.cancel()
+        await self.lifespan.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -47,7 +85,6 @@ async def serving(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
         access_log=False,
         date_header=False,
         server_header=False,
-        timeout_graceful_shutdown=1,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -263,6 +263,14 @@ async def test_a_first_page_that_is_slow_is_seen_to_be_under_way(desk: Desk) -> 
 # What is announced
 
 
+async def test_an_automatic_sync_begins_as_soon_as_it_is_due(desk: Desk, paris: FakeServer) -> None:
+    paris.put(device("NEW"))
+    desk.rooms.clock.move(timedelta(hours=25))
+    await desk.jobs.run_due("devices.schedule")
+    await desk.background.idle()
+    assert "1 added" in texts(desk)[-1]
+
+
 async def test_an_automatic_sync_is_told_only_when_something_came_or_left(
     desk: Desk, paris: FakeServer
 ) -> None:
@@ -335,8 +343,8 @@ async def test_what_a_channel_refuses_of_an_automatic_sync_is_told_to_the_admins
     clock.gate.clear()
     paris.put(device("NEW"))
     desk.rooms.clock.move(timedelta(hours=25))
-    await desk.jobs.run_due("devices.schedule")
     desk.bot.web.fail("chat.postMessage", Fault(error="is_archived"))
+    await desk.jobs.run_due("devices.schedule")
     await desk.work()
     assert "Token paris synced" in desk.bot.web.messages["DUADMIN"][0]["text"]
 

@@ -7,9 +7,9 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 from sqlmodel import col
@@ -38,6 +38,9 @@ Json = dict[str, Any]
 SERVER_TOKEN = "Server token (.p7m)"
 #: What changes without anybody having changed anything: who claimed what, and what is kept of sessions.
 _MACHINERY = frozenset({"claimed", "job_run", "lease", "token_session"})
+#: What stands in a house's folder, beside what the stand-ins keep there.
+DATABASE = "enrollbot.db"
+_LEFT = "left.json"
 
 
 @dataclass
@@ -302,15 +305,21 @@ class House:
 
 
 @contextlib.asynccontextmanager
-async def open_house(database_url: str, clock: FakeClock, **changes: Any) -> AsyncIterator[House]:
-    """Run a bot of its own on a database; `changes` are settings that differ from the usual ones."""
+async def open_house(
+    database_url: str, clock: FakeClock, *, folder: Path | None = None, **changes: Any
+) -> AsyncIterator[House]:
+    """Run a bot of its own on a database; `changes` are settings that differ from the usual ones.
+
+    The stand-ins keep what they know in `folder`, or in memory without one.
+    """
     async with contextlib.AsyncExitStack() as stack:
-        apple = AppleStandIn(clock)
+        apple = AppleStandIn(clock, folder=folder)
         stack.callback(apple.close)
         gate = Gate(apple.app)
         stack.callback(gate.open)
-        apple.create_organisation("Example Trust")
-        slack = SlackStandIn(clock)
+        if not apple.organisations:
+            apple.create_organisation("Example Trust")
+        slack = SlackStandIn(clock, folder=folder)
         tap = Tap(slack.app)
         slack.base_url = await stack.enter_async_context(serving(tap))
         stack.push_async_callback(slack.close)
@@ -332,6 +341,26 @@ async def open_house(database_url: str, clock: FakeClock, **changes: Any) -> Asy
         yield House(bot, apple, gate, slack, tap, clock, url, settings, ana, ben, cleo)
 
 
+async def furnish(folder: Path, *, devices: int) -> None:
+    """Live in a house on the database of this folder until it has the token paris, and leave it there."""
+    clock, key = FakeClock(datetime(2026, 5, 1, 9, 0, tzinfo=UTC)), generate_key()
+    database_url = f"sqlite:///{folder / DATABASE}"
+    async with open_house(database_url, clock, folder=folder, encryption_keys=SecretStr(key)) as house:
+        await house.has_token("paris", devices=devices)
+    (folder / _LEFT).write_text(json.dumps({"at": clock.now().isoformat(), "key": key}))
+
+
+@contextlib.asynccontextmanager
+async def open_furnished(folder: Path, clock: FakeClock, **changes: Any) -> AsyncIterator[House]:
+    """Go on where `furnish` has left this folder, at the same moment; what was in memory is forgotten."""
+    left = json.loads((folder / _LEFT).read_text())
+    clock.move(datetime.fromisoformat(left["at"]) - clock.now())
+    database_url = f"sqlite:///{folder / DATABASE}"
+    given = {"encryption_keys": SecretStr(left["key"])} | changes
+    async with open_house(database_url, clock, folder=folder, **given) as house:
+        yield house
+
+
 @contextlib.asynccontextmanager
 async def another_replica(house: House) -> AsyncIterator[House]:
     """Run a second bot on the same database; people's commands go to the first."""
@@ -342,10 +371,6 @@ async def another_replica(house: House) -> AsyncIterator[House]:
 @contextlib.asynccontextmanager
 async def _running(settings: Settings, clock: FakeClock) -> AsyncIterator[tuple[Bot, str]]:
     async with contextlib.AsyncExitStack() as stack:
-        # Loopback is plain HTTP; reading every trusted certificate takes longer than most tests.
-        environment = stack.enter_context(pytest.MonkeyPatch.context())
-        environment.delenv("SSL_CERT_FILE", raising=False)
-        environment.setenv("SSL_CERT_DIR", "/nowhere")
         wired = await stack.enter_async_context(services(settings, clock=clock))
         bot = assemble(wired)
         stack.push_async_callback(bot.slack.close)

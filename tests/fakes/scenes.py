@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from bot.devices import blocks as device_blocks
 from bot.devices.facts import DeviceCounts, DevicePageView, DeviceRow, TokenSyncFacts, pack, unpack
@@ -28,7 +28,7 @@ from bot.slack.blocks import Message
 from bot.tokens.facts import NextAction, NextStep, TokenState
 from tests.builders import NOW, awaiting_token, token_view
 from tests.fakes.backend import TEXTS, device
-from tests.fakes.browser import PAST_FIRST_VISIT
+from tests.fakes.browser import PAST_FIRST_VISIT, close_pages, new_page
 from tests.fakes.clock import FakeClock
 from tests.fakes.slack_world import SlackWorld, slack_world
 from tests.sandbox.apple_client import keys
@@ -145,7 +145,6 @@ class Stage:
 
     world: SlackWorld
     browser: Browser
-    contexts: list[BrowserContext]
 
     @property
     def url(self) -> str:
@@ -175,13 +174,14 @@ class Stage:
     async def opened(self, *, frozen: bool = False, is_first_visit: bool = False, **settings: Any) -> Page:
         """Open the page as Ana, who is past its first visit if not told otherwise."""
         settings = {"locale": "en-GB", "timezone_id": "Europe/Paris", "reduced_motion": "reduce", **settings}
-        context = await self.browser.new_context(**settings)
-        self.contexts.append(context)
-        if not is_first_visit:
-            await context.add_init_script(PAST_FIRST_VISIT)
-        page = await context.new_page()
         if frozen:
+            # A clock that stands still does so for the whole context.
+            page = await self.browser.new_page(**settings)
             await page.clock.set_fixed_time(self.world.clock.now())
+        else:
+            page = await new_page(self.browser, **settings)
+        if not is_first_visit:
+            await page.add_init_script(PAST_FIRST_VISIT)
         await page.goto(self.url)
         await expect(page.get_by_role("heading", name="device-enrollment")).to_be_visible()
         await expect(page.get_by_text("Connecting to the sandbox")).to_have_count(0)
@@ -326,9 +326,8 @@ async def staged(browser: Browser, folder: Path) -> AsyncIterator[Stage]:
         levers = Switches(apple, slack=world.standin.faults, clock=moved, move_clock=moved.move)
         world.standin.page.offered = offered
         world.standin.serve_also(Behind(levers, log, closing=world.standin.closing).routes())
-        stage = Stage(world, browser, [])
+        stage = Stage(world, browser)
         await stage.talk()
         yield stage
-        for context in stage.contexts:
-            await context.close()
+        await close_pages(browser)
     apple.close()

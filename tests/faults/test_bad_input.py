@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -21,7 +22,10 @@ from bot.sandbox.slack import people
 from bot.sandbox.slack.delivery import FORM
 from bot.slack.edge import sign
 from tests.fakes.clock import FakeClock
-from tests.fakes.house import House, open_house
+from tests.fakes.house import House, open_furnished, open_house
+from tests.flows.conftest import Furnished, furnished, left_behind, migrated_file
+
+__all__ = ["furnished", "left_behind", "migrated_file"]
 
 EXAMPLES = int(os.environ.get("ENROLLBOT_TEST_EXAMPLES", "25"))
 JSON = "application/json"
@@ -33,9 +37,13 @@ fewer = settings(one_house, max_examples=max(EXAMPLES // 3, 1))
 
 
 @pytest.fixture
-async def house(sqlite_url: str, clock: FakeClock) -> AsyncIterator[House]:
-    async with open_house(sqlite_url, clock) as running:
-        await running.has_token("paris", devices=3)
+def with_three(furnished: Furnished) -> Path:
+    return furnished(3)
+
+
+@pytest.fixture
+async def house(with_three: Path, clock: FakeClock) -> AsyncIterator[House]:
+    async with open_furnished(with_three, clock) as running:
         yield running
         assert running.slack.complaints == []
 
@@ -378,7 +386,9 @@ async def test_characters_that_a_database_cannot_hold_are_answered_calmly(
         for text in ("token show A\x00", "device list model:\x00", "device show \x00A"):
             await types(house, people.ANA, text)
         calm(house, since=sent)
-        assert await house.contents() == before
+        # Opening a form leaves a draft of what stands in it.
+        after = {**await house.contents(), "profile_draft": before["profile_draft"]}
+        assert after == before
 
 
 ENTRY = (

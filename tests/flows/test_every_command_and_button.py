@@ -8,8 +8,8 @@ import pytest
 from bot.kit.actor import Actor, Role
 from bot.sandbox.slack import people
 from tests.fakes.clock import FakeClock
-from tests.fakes.house import open_house
-from tests.flows.conftest import House
+from tests.fakes.house import open_furnished
+from tests.flows.conftest import Furnished, House
 
 #: One line for each command, so that a new one cannot be forgotten. SERIAL is a device of paris.
 EXAMPLES = {
@@ -51,11 +51,17 @@ ROLES = [role for role in Role if role > Role.NONE]
 
 
 @pytest.fixture
-async def closed(house_file: Path, clock: FakeClock) -> AsyncIterator[House]:
+def with_three(furnished: Furnished) -> Path:
+    return furnished(3)
+
+
+@pytest.fixture
+async def closed(with_three: Path, clock: FakeClock) -> AsyncIterator[House]:
     """A house in which nobody but Ana has a role, with a token that is tagged lycee."""
-    async with open_house(f"sqlite:///{house_file}", clock, default_role="none") as running:
-        token_id = await running.has_token("paris", devices=3)
-        await running.bot.services.tokens.tag(token_id, actor=SETUP, tags=["lycee"])
+    async with open_furnished(with_three, clock, default_role="none") as running:
+        tokens = running.bot.services.tokens
+        token_id = (await tokens.get("paris", actor=SETUP)).id
+        await tokens.tag(token_id, actor=SETUP, tags=["lycee"])
         await running.has_profile(token_id, "Kiosk")
         yield running
 

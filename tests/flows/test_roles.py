@@ -9,15 +9,19 @@ from bot.home import blocks as home_blocks
 from bot.sandbox import offers
 from bot.sandbox.slack import people
 from tests.fakes.clock import FakeClock
-from tests.fakes.house import open_house
-from tests.flows.conftest import House
+from tests.fakes.house import open_furnished
+from tests.flows.conftest import Furnished, House
 
 
 @pytest.fixture
-async def closed(house_file: Path, clock: FakeClock) -> AsyncIterator[House]:
+def with_three(furnished: Furnished) -> Path:
+    return furnished(3)
+
+
+@pytest.fixture
+async def closed(with_three: Path, clock: FakeClock) -> AsyncIterator[House]:
     """A house in which nobody but Ana has a role."""
-    async with open_house(f"sqlite:///{house_file}", clock, default_role="none") as running:
-        await running.has_token("paris", devices=3)
+    async with open_furnished(with_three, clock, default_role="none") as running:
         yield running
 
 

@@ -16,7 +16,7 @@ from bot.sandbox.behind.switches import Switches
 from bot.sandbox.behind.web import Behind
 from bot.sandbox.clock import MovedClock
 from bot.sandbox.slack.standin import SlackStandIn
-from tests.fakes.browser import chromium
+from tests.fakes.browser import chromium, close_pages, new_page
 from tests.fakes.clock import FakeClock
 from tests.fakes.slack_world import SlackWorld, slack_world
 from tests.sandbox.apple_client import keys
@@ -38,8 +38,7 @@ class Stage:
         return self.world.standin
 
     async def page(self, **settings: Any) -> Page:
-        context = await self.browser.new_context(**settings)
-        page = await context.new_page()
+        page = await new_page(self.browser, **settings)
         await page.goto(f"{self.slack.base_url}/?person=U0ANA")
         await expect(page.get_by_role("heading", name="device-enrollment")).to_be_visible()
         return page
@@ -72,8 +71,7 @@ async def stage(clock: FakeClock, browser: Browser, tmp_path: Path) -> AsyncIter
         switches = Switches(apple, slack=world.standin.faults, clock=moved, move_clock=moved.move)
         world.standin.serve_also(Behind(switches, requests, closing=world.standin.closing).routes())
         yield Stage(world, apple, moved, browser)
-        for context in browser.contexts:
-            await context.close()
+        await close_pages(browser)
     apple.close()
 
 

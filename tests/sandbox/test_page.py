@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.fakes.browser import chromium
+from tests.fakes.browser import chromium, close_pages, new_page
 from tests.fakes.clock import FakeClock
 from tests.fakes.scenes import offered
 from tests.fakes.slack_world import SlackWorld, slack_world
@@ -74,14 +74,12 @@ async def browser() -> AsyncIterator[Browser]:
 async def closed_windows(browser: Browser) -> AsyncIterator[None]:
     """Close what a test opened before its stand-in goes away."""
     yield
-    for context in browser.contexts:
-        await context.close()
+    await close_pages(browser)
 
 
 async def opened(browser: Browser, world: SlackWorld, *, person: str = "U0ANA", **settings: Any) -> Page:
     """Open the page as one person; what it logs as an error or asks of another host fails the test."""
-    context = await browser.new_context(**settings)
-    page = await context.new_page()
+    page = await new_page(browser, **settings)
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     own = (world.standin.base_url, "data:", "blob:")
@@ -583,7 +581,7 @@ async def test_the_page_goes_on_by_itself_after_a_restart_of_the_server(
         await after.slack.chat_postMessage(channel=CHANNEL, text="back again")
         await expect(page.get_by_text("back again")).to_be_visible(timeout=20_000)
         await expect(page.get_by_text("Connecting again…")).to_have_count(0)
-        await page.context.close()
+        await page.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
