@@ -80,7 +80,7 @@ class Asking:
             return None, None
         device, kind = found
         names = await self._books.visible(actor)
-        profiles = await self._books.profiles.names_of(_uuids(kind, changes))
+        profiles = await self._books.profiles.names_of(_uuids(kind, changes), token_ids=names)
         token = names.get(kind.token_id)
         if await self._is_hidden(kind.token_id, token, actor):
             return None, None
@@ -109,7 +109,7 @@ class Asking:
         names = await self._books.visible(actor)
         if await self._is_hidden(kind.token_id, names.get(kind.token_id), actor):
             raise DeviceUnknown
-        profiles = await self._books.profiles.names_of(_uuids(kind, ()))
+        profiles = await self._books.profiles.names_of(_uuids(kind, ()), token_ids=names)
         return row_of(device, store.kind_of(kind), names_of(names), profiles)
 
     async def _is_hidden(self, token_id: str, visible: TokenView | None, actor: Actor) -> bool:

@@ -1,7 +1,7 @@
 """Finding devices: a page of a list, or all of it as CSV."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
 from rapidfuzz import fuzz, process
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -50,7 +50,7 @@ class Lists:
         more = len(found) > rows
         page = (found[1:] if backwards else found[:rows]) if more else found
         has_previous, has_next = (more, True) if backwards else (after is not None, more)
-        profiles = await self._profiles_of(kinds[device.kind_id] for device in page)
+        profiles = await self._profiles_of((kinds[device.kind_id] for device in page), names)
         shown_rows = [row_of(device, kinds[device.kind_id], names_of(names), profiles) for device in page]
         return DevicePageView(
             query=query.text,
@@ -88,7 +88,7 @@ class Lists:
             async with self._books.db.read() as session:
                 kinds, wanted = await self._filter(session, query, actor, names)
                 page = await store.page_of(session, wanted, after=after, before=None, limit=_CSV_BATCH)
-            profiles = await self._profiles_of(kinds[device.kind_id] for device in page)
+            profiles = await self._profiles_of((kinds[device.kind_id] for device in page), names)
             found += [row_of(device, kinds[device.kind_id], names_of(names), profiles) for device in page]
             if len(page) < _CSV_BATCH:
                 break
@@ -103,7 +103,7 @@ class Lists:
             async with self._books.db.read() as session:
                 rows = await store.devices_of(session, serials[first : first + _CSV_BATCH])
             kinds = [store.kind_of(kind) for _, kind in rows]
-            profiles = await self._profiles_of(kinds)
+            profiles = await self._profiles_of(kinds, visible)
             for (device, _), kind in zip(rows, kinds, strict=True):
                 if kind.token_id in visible:
                     found[device.serial] = row_of(device, kind, names_of(visible), profiles)
@@ -117,15 +117,17 @@ class Lists:
             async with self._books.db.read() as session:
                 kinds, wanted = await self._filter(session, query, actor, names)
                 found = await store.page_of(session, wanted, after=after, before=None, limit=_CSV_BATCH)
-            profiles = await self._profiles_of(kinds[device.kind_id] for device in found)
+            profiles = await self._profiles_of((kinds[device.kind_id] for device in found), names)
             rows = [row_of(device, kinds[device.kind_id], names_of(names), profiles) for device in found]
             yield await asyncio.to_thread(csv_rows, rows, with_header=after is None), len(rows)
             if len(found) < _CSV_BATCH:
                 return
             after = found[-1].serial
 
-    async def _profiles_of(self, kinds: Iterable[Kind]) -> Profiles:
-        return await self._books.profiles.names_of({kind.profile_uuid for kind in kinds if kind.profile_uuid})
+    async def _profiles_of(self, kinds: Iterable[Kind], token_ids: Collection[str]) -> Profiles:
+        return await self._books.profiles.names_of(
+            {kind.profile_uuid for kind in kinds if kind.profile_uuid}, token_ids=token_ids
+        )
 
     async def _read_query(self, text: str, actor: Actor) -> tuple[Query, dict[str, TokenView]]:
         actor.require(Role.VIEWER)
@@ -144,7 +146,7 @@ class Lists:
         profiles: Profiles = {}
         if query.of(Key.PROFILE):
             profiles = await self._books.profiles.names_of(
-                {row.profile_uuid for row in rows if row.profile_uuid}
+                {row.profile_uuid for row in rows if row.profile_uuid}, token_ids=visible
             )
             await self._refuse_unknown_profile(query, rows, actor)
         _refuse_unknown_values(query, rows, visible)
@@ -160,8 +162,9 @@ class Lists:
 
     async def _refuse_unknown_profile(self, query: Query, rows: Sequence[DeviceKind], actor: Actor) -> None:
         """Raise `ValueWrong` for a name that no profile has and no UUID that devices carry begins with."""
-        names = [each.name for each in await self._books.profiles.list_profiles(actor=actor)]
-        known = {name_key(name) for name in names} | {"none"}
+        profiles = await self._books.profiles.list_profiles(actor=actor)
+        names = [each.name for each in profiles]
+        known = {name_key(name) for each in profiles for name in (each.name, each.full_name)} | {"none"}
         uuids = [(row.profile_uuid or "").lower() for row in rows]
         for condition in query.of(Key.PROFILE):
             value = condition.value

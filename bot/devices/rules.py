@@ -367,7 +367,7 @@ def kind_fits(
     value = condition.value
     holds = {
         Key.TOKEN: (token_name or "").lower() == value,
-        Key.PROFILE: _profile_fits(kind, value, profile_name),
+        Key.PROFILE: _profile_fits(kind, value, profile_name, token_name),
         Key.MODEL: value in kind.model.lower(),
         Key.FAMILY: (kind.family or "").lower() == value,
         Key.OS: system(kind.os) == value,
@@ -379,12 +379,12 @@ def kind_fits(
     return holds is not condition.is_negated
 
 
-def _profile_fits(kind: Kind, value: str, name: str | None) -> bool:
+def _profile_fits(kind: Kind, value: str, name: str | None, token_name: str | None) -> bool:
     """Say whether devices of a kind carry the profile of this name, or one whose UUID begins so."""
     has = has_profile(kind.profile_status, kind.profile_uuid)
     if value == "none":
         return not has
-    is_named = name is not None and name_key(name) == name_key(value)
+    is_named = name is not None and name_key(value) in (name_key(name), name_key(f"{token_name}/{name}"))
     return has and (is_named or (kind.profile_uuid or "").lower().startswith(value.replace("-", "")))
 
 

@@ -103,7 +103,7 @@ class _Api:
         version = await self._version(uuid, actor) if _is_plain(uuid) else None
         if version is None:
             raise _NoSuchProfile
-        await self._profiles.note_read(version.profile.id)
+        await self._profiles.note_read(version)
         return profile_answer(version)
 
     async def _version(self, uuid: str, actor: Actor) -> VersionView | None:

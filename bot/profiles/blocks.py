@@ -164,12 +164,21 @@ def _head(draft: DraftView, now: datetime) -> list[Block]:
     for person, since in draft.others:
         blocks.append(
             section(
-                f":warning: {mention(person)} is editing this profile too, last at {local_time(since, now)}."
-                " Whoever defines second is told what the first one changed."
+                f":warning: {mention(person)} is editing this profile too, last changed"
+                f" {local_time(since, now)}. Whoever defines second is told what the first one changed."
             )
         )
     if draft.step is Step.BASICS:
         blocks += [section(escape(remark)) for remark in draft.remarks]
+    newer = draft.profile
+    if newer is not None and newer.defined_at > draft.opened_at:
+        blocks.append(
+            section(
+                f":warning: Version {newer.version} was defined by {_person(newer.defined_by)}"
+                f" {local_time(newer.defined_at, now)}, after you began. Yours would take its place; the"
+                " review shows how they differ."
+            )
+        )
     if draft.is_resumed:
         told = f"This goes on with your draft of {local_time(draft.changed_at, now)}."
         blocks.append(section(told, button("Start over", action_id=START_OVER)))
@@ -259,7 +268,7 @@ def _screens(draft: DraftView, place: Place, screens: Sequence[SetupScreen]) -> 
         _text("department_phone", place, settings, most=50, optional=True),
         section(
             f"*Setup Assistant screens:* {sum(screen.key in hidden for _, _, of in offered for screen in of)}"
-            f" of {sum(len(of) for _, _, of in offered)} are hidden. All others are shown."
+            f" of {sum(len(of) for _, _, of in offered)} are hidden."
         ),
         actions(
             button("Hide all", action_id=HIDE_ALL),
@@ -310,7 +319,7 @@ def _review(
     now: datetime,
     base: VersionView | None,
 ) -> list[Block]:
-    held = rules.effective(draft.settings)
+    held = rules.effective(draft.settings, screens)
     blocks: list[Block] = []
     if base is not None:
         changed = wording.differences(base.settings, held, texts=texts, screens=screens)
@@ -338,11 +347,12 @@ def _review(
 
 def _read_at(profile: ProfileView | None, now: datetime) -> str:
     if profile is None or profile.read_at is None:
+        which = "this profile" if profile is None or profile.version == 1 else f"version {profile.version}"
         return (
-            "Your MDM server has not read this profile yet: `GET /api/v1/profiles/UUID`, with a token made by"
+            f"Your MDM server has not read {which} yet: `GET /api/v1/profiles/UUID`, with a token made by"
             " `enrollbot api-token add NAME`."
         )
-    return f"Your MDM server last read this profile {local_time(profile.read_at, now)}."
+    return f"Your MDM server last read version {profile.version} {local_time(profile.read_at, now)}."
 
 
 def _listed(
@@ -431,7 +441,9 @@ def _certificates(setting: str, kept: Sequence[str], place: Place) -> list[Block
             else f"{bold(shown.subject)} · valid until {wording.day(shown.expires_at)}"
             f"\nSHA-256 {escape(shown.fingerprint)}"
         )
-        remove = button("Remove", action_id=REMOVE_CERTIFICATE, value=f"{setting}:{position}")
+        remove = button(
+            "Remove", action_id=REMOVE_CERTIFICATE, value=f"{setting}:{rules.digest(kept[position])}"
+        )
         blocks.append(section(told, remove))
     left = rules.MAX_CERTIFICATES - len(kept)
     if left > 0:
@@ -538,7 +550,7 @@ def conflict(error: ChangedMeanwhile) -> str:
     """Say, for the top of the review, that somebody was quicker. Plain text."""
     newer = error.newer
     return (
-        f"{error.message} The list below compares yours with version {newer.number}: defining it now puts"
+        f"{error.message} This review compares yours with version {newer.number}: defining it now puts"
         " yours in its place. Close this to keep theirs."
     )
 
@@ -716,7 +728,9 @@ def _version_lines(
         f"*Version {oldest.number}* by {_person(oldest.defined_by)} {local_time(oldest.defined_at, now)}"
         f" · {_devices(carried.get(oldest.profile_uuid, 0))}"
     )
-    return [section(line) for line in lines[:20]]
+    shown = [section(line) for line in lines[:20]]
+    left = len(lines) - len(shown)
+    return [*shown, context(f"… and {left} earlier version{'s' if left > 1 else ''}")] if left else shown
 
 
 def _show_buttons(profile: ProfileView, role: Role, *, shows: bool = True) -> list[Block]:

@@ -158,7 +158,7 @@ def view(profile: Profile, version: ProfileVersion, token: TokenView) -> Profile
         created_at=profile.created_at,
         defined_by=version.defined_by,
         defined_at=version.defined_at,
-        read_at=profile.read_at,
+        read_at=version.read_at,
     )
 
 

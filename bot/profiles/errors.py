@@ -66,7 +66,8 @@ class SettingsFaulty(ProfileFault):
 class DraftGone(ProfileFault):
     def __init__(self, slash: str) -> None:
         super().__init__(
-            "This form is no longer kept: it was finished, started over, or is older than a day.",
+            "This form is no longer kept: it was finished, started over, is older than a day, or your"
+            " role for its token has changed.",
             next_step=f"Nothing was changed. Type `{slash} profile create` or `{slash} profile edit NAME`.",
         )
 

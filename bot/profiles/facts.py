@@ -95,6 +95,7 @@ class KnownUuid:
     number: int
     is_current: bool
     profile_id: str
+    token_id: str
     is_removed: bool = False
 
 

@@ -16,7 +16,7 @@ class Profile(Table, table=True):
     """One profile of one token. `name_key` is what makes two names the same.
 
     `version` is the number of the version in force. `is_adopted`: it was found on devices and read from
-    the service. `read_at` is when the MDM server last read it from this bot.
+    the service.
     """
 
     __tablename__ = "profile"
@@ -39,7 +39,6 @@ class Profile(Table, table=True):
     is_adopted: bool = False
     created_by: str = Field(max_length=80)
     created_at: datetime
-    read_at: datetime | None = None
     removed_by: str | None = Field(default=None, max_length=80)
     removed_at: datetime | None = None
 
@@ -48,7 +47,7 @@ class ProfileVersion(Table, table=True):
     """One version, which the service knows by a UUID of its own. It never changes.
 
     `settings` are `ProfileSettings`, `body` is what was sent to the service (or read from it), in its
-    own keys.
+    own keys. `read_at` is when the MDM server last read this version from this bot.
     """
 
     __tablename__ = "profile_version"
@@ -60,6 +59,7 @@ class ProfileVersion(Table, table=True):
     body: dict[str, Any] = Field(sa_type=sa.JSON)
     defined_by: str = Field(max_length=80)
     defined_at: datetime
+    read_at: datetime | None = None
 
 
 class UnknownUuid(Table, table=True):

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
@@ -100,14 +101,24 @@ def is_offered(setting: str, platform: ProfilePlatform) -> bool:
     return platform is ProfilePlatform.ANY or platform in _ONLY_ON.get(setting, {platform})
 
 
-def effective(settings: ProfileSettings) -> ProfileSettings:
+def digest(certificate_text: str) -> str:
+    """Return what names a certificate (base64 DER) in a button, whether it can be read or not."""
+    return hashlib.sha256(certificate_text.encode()).hexdigest()[:32]
+
+
+def effective(settings: ProfileSettings, screens: Sequence[SetupScreen] = ()) -> ProfileSettings:
     """Return the settings as they hold: without what the platform or the other settings rule out.
+
+    With `screens` also without hidden ones that only other platforms have.
 
     Company Portal as sign-in has it installed. What is not offered has its default.
     """
     plain = ProfileSettings()
     reset = {name: getattr(plain, name) for name in STEP_OF if not _is_kept(name, settings)}
     held = msgspec.structs.replace(settings, **{"name": settings.name.strip(), **reset})
+    foreign = {screen.key for screen in screens if not screen.is_for(held.platform)}
+    hidden = tuple(key for key in held.hidden_screens if key not in foreign)
+    held = msgspec.structs.replace(held, hidden_screens=hidden)
     if held.authentication is Authentication.COMPANY_PORTAL and is_offered(
         "install_company_portal", held.platform
     ):

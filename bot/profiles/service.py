@@ -28,6 +28,7 @@ from bot.profiles import rules, store
 from bot.profiles.books import Books, is_name_taken, packed, version_view, view
 from bot.profiles.drafts import Drafts
 from bot.profiles.errors import (
+    CertificateWrong,
     ChangedMeanwhile,
     DraftGone,
     ImportWrong,
@@ -150,13 +151,14 @@ class ProfileService:
                 return version_view(visible[profile.id], version)
         raise ProfileUnknown(plain[:40], slash=self._books.slash, is_limited=not actor.rights.is_unlimited)
 
-    async def names_of(self, uuids: Collection[str]) -> dict[str, KnownUuid]:
-        """Return the profiles behind UUIDs, as far as they are known, also of deleted ones.
+    async def names_of(self, uuids: Collection[str], *, token_ids: Collection[str]) -> dict[str, KnownUuid]:
+        """Return the profiles of these tokens behind UUIDs, as far as they are known, also of deleted ones.
 
-        The caller has checked the right to see the devices that carry them.
+        `token_ids` are those that the actor may see: a device may carry the profile of another token.
         """
         async with self._books.db.read() as session:
-            return await self.names_in(session, uuids)
+            known = await self.names_in(session, uuids)
+        return {uuid: each for uuid, each in known.items() if each.token_id in token_ids}
 
     async def names_in(self, session: AsyncSession, uuids: Collection[str]) -> dict[str, KnownUuid]:
         """Return what `names_of` does, inside the caller's transaction."""
@@ -167,34 +169,24 @@ class ProfileService:
                 version.number,
                 version.number == profile.version,
                 profile.id,
+                profile.token_id,
                 is_removed=profile.removed_at is not None,
             )
             for profile, version in rows
         }
-
-    async def uuids_named(self, name: str, *, actor: Actor) -> list[str]:
-        """Return the UUIDs of all versions of the profiles whose name is or begins with `name`."""
-        wanted = rules.name_key(name)
-        visible = await self.list_profiles(actor=actor)
-        exact = [
-            each for each in visible if wanted in (rules.name_key(each.name), rules.name_key(each.full_name))
-        ]
-        found = exact or [each for each in visible if rules.name_key(each.name).startswith(wanted)]
-        async with self._books.db.read() as session:
-            return [row.profile_uuid for each in found for row in await store.versions(session, each.id)]
 
     async def uuids_of(self, profile_ids: Sequence[str]) -> dict[str, list[str]]:
         """Return the UUIDs of all versions per profile. The caller has checked the right to see them."""
         async with self._books.db.read() as session:
             return await store.uuids_of(session, profile_ids)
 
-    async def note_read(self, profile_id: str) -> None:
-        """Note that the MDM server read a profile from this bot, at most once a minute."""
+    async def note_read(self, read: VersionView) -> None:
+        """Note that the MDM server read a version from this bot, at most once a minute."""
         async with self._books.db.begin() as session:
-            row = await store.live_one(session, profile_id)
             now = self._books.clock.now()
-            if row and (row[0].read_at is None or now - row[0].read_at >= _READ_NOTED_EVERY):
-                await store.change_profile(session, profile_id, {"read_at": now})
+            await store.note_read(
+                session, read.profile.id, read.number, now=now, unless_since=now - _READ_NOTED_EVERY
+            )
 
     # Defining
 
@@ -224,7 +216,7 @@ class ProfileService:
         if faults or draft.token is None:
             raise SettingsFaulty(faults)
         return await self._define(
-            rules.effective(draft.settings),
+            rules.effective(draft.settings, self.screens),
             draft.token,
             actor=actor,
             profile=draft.profile,
@@ -338,6 +330,7 @@ class ProfileService:
                 raise _NotTheNewest
             return
         if not is_adopted:
+            await store.lock(session)
             await self._books.require_room(session, token, name, but=None)
         profile = Profile(
             id=version.profile_id,
@@ -376,7 +369,7 @@ class ProfileService:
         )
         if faults:
             raise SettingsFaulty(faults)
-        return await self._define(rules.effective(settings), token, actor=actor, profile=None)
+        return await self._define(rules.effective(settings, self.screens), token, actor=actor, profile=None)
 
     def import_settings(self, content: bytes) -> tuple[ProfileSettings, list[str]]:
         """Read a profile in the service's keys; return its settings and what is to be remarked.
@@ -384,27 +377,21 @@ class ProfileService:
         Raises `ImportWrong`.
         """
         service = self.texts.service
-        try:
-            body: Any = json.loads(content.decode("utf-8-sig"))
-        except UnicodeDecodeError:
-            raise ImportWrong("it is not UTF-8 text", service=service) from None
-        except (ValueError, RecursionError):
-            raise ImportWrong("it is not JSON", service=service) from None
-        if not isinstance(body, dict):
-            raise ImportWrong("it is not one JSON object", service=service)
+        body = _json_object(content, service=service)
         try:
             read = self._books.backend.read_profile_body(body)
         except ProfileUnreadable as error:
             raise ImportWrong(str(error), service=service) from None
         settings = _storable(read.settings)
-        longest = max(len(text) for text in packed(settings).values() if isinstance(text, str))
-        if longest > MAX_TEXT:
-            why = f"a text in it has {longest:,} characters; {MAX_TEXT:,} is the most"
+        why = _why_not_to_fill_in(settings)
+        if why:
             raise ImportWrong(why, service=service)
         remarks = []
         if read.left_out:
             shown = ", ".join(read.left_out[:10]) + (" and others" if len(read.left_out) > 10 else "")
             remarks.append(f"Left out, since they have no place here: {shown[:500]}.")
+        if body.get("devices"):
+            remarks.append("The devices that the file names are left out: assign gives them the profile.")
         remarks.append("Choose the platform: the file does not say it.")
         return settings, remarks
 
@@ -524,3 +511,31 @@ def _without_odd(value: Any) -> Any:
     if isinstance(value, Sequence):
         return [_without_odd(each) for each in value]
     return value
+
+
+def _json_object(content: bytes, *, service: str) -> dict[str, Any]:
+    try:
+        body: Any = json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ImportWrong("it is not UTF-8 text", service=service) from None
+    except (ValueError, RecursionError):
+        raise ImportWrong("it is not JSON", service=service) from None
+    if not isinstance(body, dict):
+        raise ImportWrong("it is not one JSON object", service=service)
+    return body
+
+
+def _why_not_to_fill_in(settings: ProfileSettings) -> str | None:
+    """Say why settings from a file cannot be shown in the form, None when they can."""
+    longest = max(len(text) for text in packed(settings).values() if isinstance(text, str))
+    if longest > MAX_TEXT:
+        return f"a text in it has {longest:,} characters; {MAX_TEXT:,} is the most"
+    for kept in (settings.host_certificates, settings.anchor_certificates):
+        if len(kept) > rules.MAX_CERTIFICATES:
+            return f"it has {len(kept)} certificates of one kind; {rules.MAX_CERTIFICATES} is the most"
+        for position, each in enumerate(kept):
+            try:
+                rules.certificate(each, position)
+            except CertificateWrong:
+                return f"certificate {position + 1} of one kind cannot be read"
+    return None

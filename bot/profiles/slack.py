@@ -8,6 +8,7 @@ from bot.backend.port import ProfileRefused
 from bot.backend.profile import Authentication, Pairing, ProfilePlatform
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
+from bot.kit.logs import get_logger
 from bot.profiles import blocks, rules, wording
 from bot.profiles.blocks import Place
 from bot.profiles.errors import (
@@ -346,9 +347,12 @@ class _Wizard:
         if _files(call.state, place):
             await call.update_modal(await self._with_certificates(call, draft, place))
         elif draft.state is DraftState.SENDING:
-            await call.update_modal(await self._defined(call, draft))
+            view = await self._defined(call, draft)
+            if view is not None:
+                await call.update_modal(view)
 
-    async def _defined(self, call: Call, draft: DraftView) -> View:
+    async def _defined(self, call: Call, draft: DraftView) -> View | None:
+        """Return what is shown next; None when the person has taken the draft back and types again."""
         try:
             defined = await self._service.define(draft.id, actor=call.actor)
         except SettingsFaulty as error:
@@ -361,7 +365,8 @@ class _Wizard:
             notice = blocks.conflict(error)
             return await self.view(await self._drafts.get(draft.id, call.actor), call, notices=[notice])
         except DraftGone:
-            raise
+            log.warning("a profile was defined for a draft that had been taken back", draft=draft.id)
+            return None
         except EnrollbotError as error:
             notice = f"Not defined. {error} Nothing is lost: press the button below to try again."
             return await self.view(await self._drafts.get(draft.id, call.actor), call, notices=[notice])
@@ -378,6 +383,15 @@ class _Wizard:
 
     async def _with_certificates(self, call: Call, draft: DraftView, place: Place) -> View:
         """Read the certificates handed over into the draft, and go on where nothing is wrong."""
+        draft, faults = await self._read_certificates(call, draft, place)
+        faults += await self._drafts.faults(draft, place.step)
+        step = place.step if faults else place.step.after
+        moved = await self._drafts.save(draft.id, call.actor, {}, step=step)
+        return await self.view(moved, call, faults=faults)
+
+    async def _read_certificates(
+        self, call: Call, draft: DraftView, place: Place
+    ) -> tuple[DraftView, list[Fault]]:
         faults: list[Fault] = []
         for setting in ("host_certificates", "anchor_certificates"):
             kept = list(getattr(draft.settings, setting))
@@ -391,18 +405,19 @@ class _Wizard:
                 kept += [each for each in found if each not in kept]
             if kept != list(getattr(draft.settings, setting)):
                 draft = await self._drafts.save(draft.id, call.actor, {setting: tuple(kept)})
-        faults += await self._drafts.faults(draft, place.step)
-        step = place.step if faults else place.step.after
-        moved = await self._drafts.save(draft.id, call.actor, {}, step=step)
-        return await self.view(moved, call, faults=faults)
+        return draft, faults
 
     # Buttons
 
     async def back(self, call: Call) -> None:
         place = self._place(call)
-        await self._saved(call, place)
-        draft = await self._drafts.save(place.draft_id, call.actor, {}, step=place.step.before)
-        await call.update_modal(await self.view(draft, call))
+        draft = await self._saved(call, place)
+        faults: list[Fault] = []
+        if _files(call.state, place):
+            draft, faults = await self._read_certificates(call, draft, place)
+        step = place.step if faults else place.step.before
+        draft = await self._drafts.save(draft.id, call.actor, {}, step=step)
+        await call.update_modal(await self.view(draft, call, faults=faults))
 
     async def choose(self, call: Call) -> None:
         """Draw the step anew: what was chosen decides which settings it has."""
@@ -422,17 +437,16 @@ class _Wizard:
         await self._hide(call, draft, rules.hides_for_kiosk(draft.settings, self._service.screens))
 
     async def _hide(self, call: Call, draft: DraftView, hidden: Sequence[str]) -> None:
-        kept = [*hidden, *self._unknown_screens(draft)]
+        kept = [*hidden, *self._others_hidden(draft)]
         moved = await self._drafts.save(draft.id, call.actor, {"hidden_screens": tuple(kept)})
         await call.update_modal(await self.view(moved, call))
 
     async def remove_certificate(self, call: Call) -> None:
-        setting, _, position = call.value.partition(":")
+        setting, _, digest = call.value.partition(":")
         draft = await self._saved(call, self._place(call))
-        if setting in ("host_certificates", "anchor_certificates") and position.isdecimal():
-            kept = list(getattr(draft.settings, setting))
-            if int(position) < len(kept):
-                del kept[int(position)]
+        if setting in ("host_certificates", "anchor_certificates"):
+            # By what it is and not by its place: a second press removes no other one.
+            kept = [each for each in getattr(draft.settings, setting) if rules.digest(each) != digest]
             draft = await self._drafts.save(draft.id, call.actor, {setting: tuple(kept)})
         await call.update_modal(await self.view(draft, call))
 
@@ -523,13 +537,15 @@ class _Wizard:
         chosen = {key for block in blocks_of for key in state.checked(block)}
         offered = {screen.key for of_group in blocks_of.values() for screen in of_group}
         kept = [screen.key for screen in self._service.screens if screen.key in chosen & offered]
-        return {"hidden_screens": (*kept, *self._unknown_screens(draft))}
+        return {"hidden_screens": (*kept, *self._others_hidden(draft))}
 
-    def _unknown_screens(self, draft: DraftView) -> list[str]:
-        """Return hidden screens that are not known here: an import or the service brought them."""
-        known = {screen.key for screen in self._service.screens}
-        return [key for key in draft.settings.hidden_screens if key not in known]
+    def _others_hidden(self, draft: DraftView) -> list[str]:
+        """Return hidden screens that this platform does not offer: of another, or not known here."""
+        offered = {screen.key for screen in rules.screens_for(draft.settings.platform, self._service.screens)}
+        return [key for key in draft.settings.hidden_screens if key not in offered]
 
+
+log = get_logger(__name__)
 
 _TEXTS = (
     *("name", "description", "device_name_template", "mdm_url", "department", "department_phone"),

@@ -13,6 +13,9 @@ from bot.profiles.models import DraftState, Profile, ProfileDraft, ProfileVersio
 
 Row = tuple[Profile, ProfileVersion]
 
+#: What orders those who count the profiles of a token.
+_LOCK = 7_204_313
+
 
 async def live(session: AsyncSession, token_ids: Collection[str] | None = None) -> list[Row]:
     """Return the profiles of tokens (None: of all) that are not removed, each with its version in force."""
@@ -92,6 +95,27 @@ async def count(session: AsyncSession, token_id: str) -> int:
         .where(col(Profile.token_id) == token_id, col(Profile.removed_at).is_(None))
     )
     return int((await session.execute(query)).scalar_one())
+
+
+async def lock(session: AsyncSession) -> None:
+    """Let one transaction at a time count the profiles of a token. SQLite has one writer anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+
+
+async def note_read(
+    session: AsyncSession, profile_id: str, number: int, *, now: datetime, unless_since: datetime
+) -> None:
+    """Note that a version was read now, unless that was noted since then."""
+    await session.execute(
+        sa.update(ProfileVersion)
+        .where(
+            col(ProfileVersion.profile_id) == profile_id,
+            col(ProfileVersion.number) == number,
+            col(ProfileVersion.read_at).is_(None) | (col(ProfileVersion.read_at) <= unless_since),
+        )
+        .values(read_at=now)
+    )
 
 
 async def change_profile(session: AsyncSession, profile_id: str, values: Mapping[str, Any]) -> None:

@@ -82,7 +82,7 @@ NOTES: Mapping[str, str] = {
         "Such as {{DEVICETYPE}}-{{SERIAL}}. Applied at enrollment and at every check-in: a name that a person"
         " sets is overwritten."
     ),
-    "mdm_url": "Where devices enroll, https://.",
+    "mdm_url": "The https:// address where devices enroll.",
     "department": "Shown under About Configuration during activation.",
     "department_phone": "Shown under Need help during activation.",
     "hidden_screens": (
@@ -91,7 +91,7 @@ NOTES: Mapping[str, str] = {
     ),
     "web_url": "A page to sign in on, in place of the enrollment at the MDM server URL.",
     "anchor_certificates": "Trusted for the MDM server URL in place of the built-in roots; at most 10.",
-    "org_magic": "Ties the profiles of one organisation together. Leave it empty to use the token's own.",
+    "org_magic": "Tells the MDM server whose profile it is. Leave it empty to use the token's own.",
     "language": "For automatic set-up, ISO 639, such as en.",
     "region": "For automatic set-up, ISO 3166-1, such as GB.",
     "support_email": "For people who need help.",

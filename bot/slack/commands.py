@@ -171,7 +171,8 @@ def parse(given: Sequence[Word], spec: Spec, *, usage: str) -> Args:
     }
     left = others[len(spec.positionals) :]
     if left and spec.rest is None:
-        raise UsageMismatch(f"{_shown(left[0].value)} is one argument too many.", usage)
+        hint = " Put a name with spaces in quotes." if spec.positionals else ""
+        raise UsageMismatch(f"{_shown(left[0].value)} is one argument too many.{hint}", usage)
     rest = tuple(_folded(value, spec.rest or "", spec) for word in left for value in _split(word))
     return Args(usage, named, rest, options, flags, " ".join(word.source for word in others))
 

@@ -215,6 +215,9 @@ async def test_a_profile_is_answered_with_what_apples_has_no_key_for_and_what_ap
     ]
     assert set(settings) == set(ProfileSettings.__struct_fields__)
     assert settings["hidden_screens"] == ["Siri"]
+    # The version that was read is an earlier one: nobody has read the one in force yet.
+    assert (await api.rooms.profiles.get("Sales", actor=ADMIN)).read_at is None
+    await api.json(f"/profiles/{second.profile_uuid}", schools)
     assert (await api.rooms.profiles.get("Sales", actor=ADMIN)).read_at == api.rooms.clock.now()
 
     dashed = str(uuid.UUID(first.profile_uuid))

@@ -85,13 +85,12 @@ async def test_an_edit_defines_a_version_and_tells_what_changed(room_on_both: Ro
         (1, "Sales iPad", False),
     ]
     assert (await room.profiles.version_of(first.profile_uuid, actor=VIEWER)).number == 1
-    assert await room.profiles.names_of([first.profile_uuid, second.profile_uuid, UNKNOWN]) == {
-        first.profile_uuid: KnownUuid("Shop iPad", 1, False, first.id),
-        second.profile_uuid: KnownUuid("Shop iPad", 2, True, first.id),
+    asked = [first.profile_uuid, second.profile_uuid, UNKNOWN]
+    assert await room.profiles.names_of(asked, token_ids=[first.token_id]) == {
+        first.profile_uuid: KnownUuid("Shop iPad", 1, False, first.id, first.token_id),
+        second.profile_uuid: KnownUuid("Shop iPad", 2, True, first.id, first.token_id),
     }
-    assert sorted(await room.profiles.uuids_named("shop", actor=VIEWER)) == sorted(
-        [first.profile_uuid, second.profile_uuid]
-    )
+    assert await room.profiles.names_of(asked, token_ids=["another"]) == {}
     with pytest.raises(ProfileUnknown):
         await room.profiles.get("Sales iPad", actor=ADMIN)
     assert (await room.audited())[-1].detail["changed"] == ["name", "department"]
@@ -195,7 +194,6 @@ async def test_tags_are_respected_everywhere(room: Room) -> None:
     profiles, drafts, actor = room.profiles, room.drafts, SCHOOLS_ADMIN
     assert await room.names(actor) == ["paris/Sales iPad"]
     assert await profiles.list_profiles(actor=actor, token_id=lyon.id) == []
-    assert await profiles.uuids_named("Board iPad", actor=actor) == []
     for name in ("Board iPad", "Board iPda", "lyon/Board iPad"):
         with pytest.raises(ProfileUnknown, match="that you may see") as unknown:
             await profiles.get(name, actor=actor)
@@ -432,7 +430,8 @@ async def test_a_profile_that_devices_carry_is_not_deleted_whatever_version(room
         *("profile.deleted", ["schools"], {"uuid": second.profile_uuid}),
     )
     # Devices that still carry it are told by its name, and the name is free.
-    assert (await room.profiles.names_of([first.profile_uuid]))[first.profile_uuid].name == "Sales iPad"
+    known = await room.profiles.names_of([first.profile_uuid], token_ids=[first.token_id])
+    assert known[first.profile_uuid].name == "Sales iPad"
     await room.define("sales ipad")
 
 
@@ -539,7 +538,8 @@ async def test_a_removed_tokens_profiles_are_gone_and_adopted_by_the_next_one(ro
     token = (await room.rooms.tokens.upload(added.token.id, file, actor=ADMIN)).token
     (adopted,) = await room.profiles.adopt(token.id, [made.profile_uuid])
     assert (adopted.full_name, adopted.profile_uuid) == ("again/Sales iPad", made.profile_uuid)
-    assert (await room.profiles.names_of([made.profile_uuid]))[made.profile_uuid].profile_id == adopted.id
+    known = await room.profiles.names_of([made.profile_uuid], token_ids=[token.id])
+    assert known[made.profile_uuid].profile_id == adopted.id
     assert (await room.profiles.version_of(made.profile_uuid, actor=ADMIN)).profile.id == adopted.id
 
 

@@ -24,7 +24,6 @@ def upgrade() -> None:
         sa.Column("is_adopted", sa.Boolean(), nullable=False),
         sa.Column("created_by", sa.String(length=80), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("removed_by", sa.String(length=80), nullable=True),
         sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["token_id"], ["token.id"], name=op.f("fk_profile_token_id_token")),
@@ -84,6 +83,7 @@ def upgrade() -> None:
         sa.Column("body", sa.JSON(), nullable=False),
         sa.Column("defined_by", sa.String(length=80), nullable=False),
         sa.Column("defined_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["profile_id"], ["profile.id"], name=op.f("fk_profile_version_profile_id_profile")
         ),
