@@ -616,7 +616,7 @@ def profile_list(
             if role >= Role.ADMIN
             else "An admin can create one."
         )
-        blocks = [section(f"*No enrollment profiles* here yet. {step}")]
+        blocks = [section(f"*No enrollment profiles* that you may see yet. {step}")]
         if role >= Role.ADMIN:
             blocks.append(actions(button("Create profile", action_id=CREATE, style="primary")))
         return Message.of(*blocks)

@@ -357,3 +357,41 @@ async def test_with_several_tokens_one_is_chosen_and_names_may_be_the_same(paris
     )
     assert "token lyon" in await paris.types(ana, '/enroll profile show "lyon/sales ipad"')
     assert "paris" not in await paris.types(ana, "/enroll profile list --token lyon")
+
+
+async def test_back_keeps_certificates_and_what_another_platform_hides(paris: House) -> None:
+    ana = paris.ana
+    _, certificate = ready_key_pair("computer")
+    await paris.types(ana, "/enroll profile create")
+    await steps(
+        paris, ana, {"Name": "Sales iPad"}, {"MDM server URL": URL}, {"Hidden screens": ["Apple Pay", "Zoom"]}
+    )
+    await ana.uploads("Anchor certificates", "root.pem", certificate.encode())
+    await paris.presses(ana, "Back")
+    for _ in range(2):
+        await paris.presses(ana, "Back")
+    # Macs have no Zoom screen; going past their screens and back takes nothing from the iPads'.
+    await steps(paris, ana, {"Platform": "macOS"}, {}, {})
+    for _ in range(3):
+        await paris.presses(ana, "Back")
+    await steps(paris, ana, {"Platform": "iOS and iPadOS"}, {}, {}, {})
+    await paris.fills(ana, {})
+    (body,) = sent(paris)
+    assert body["skip_setup_items"] == ["Payment", "Zoom"]
+    assert len(body["anchor_certs"]) == 1
+
+
+async def test_a_draft_that_is_opened_again_says_what_was_defined_since(paris: House) -> None:
+    ana, token = paris.ana, (await paris.bot.services.tokens.get("paris", actor=SETUP)).id
+    made = await paris.has_profile(token)
+    await paris.types(ana, '/enroll profile edit "Sales iPad"')
+    await ana.closes()
+    service, setup = paris.bot.services.profiles, Actor.cli("setup")
+    paris.clock.move(timedelta(minutes=1))
+    draft = await service.drafts.open_edit(made.id, setup)
+    await service.drafts.begin_sending(draft.id, setup)
+    await service.define(draft.id, actor=setup)
+    heard = await paris.types(ana, '/enroll profile edit "Sales iPad"')
+    assert heard.modal is not None
+    assert "Version 2 was defined by" in heard.modal.text
+    assert "Start over" in heard.modal.buttons

@@ -148,6 +148,19 @@ async def test_a_token_has_no_more_profiles_than_the_limit_and_versions_dont_cou
     assert (await room.send(await room.drafts.get(draft.id, ADMIN))).profile.name == "Three"
 
 
+async def test_the_limit_holds_for_many_at_once(
+    database: Database, clock: FakeClock, keyring: Keyring
+) -> None:
+    room = await make_room(database, clock, keyring, settings=Settings(max_profiles_per_token=2))
+    one = await room.define("One")
+    made = await asyncio.gather(
+        *(room.profiles.clone(one.id, name, actor=ADMIN, delivery=None) for name in ("A", "B", "C", "D")),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(each, TooManyProfiles) for each in made) == 3
+    assert len(await room.profiles.list_profiles(actor=ADMIN)) == 2
+
+
 async def test_a_clone_has_the_same_settings_under_another_name_once_a_delivery(room_on_both: Room) -> None:
     room = room_on_both
     made = await room.define(department="IT", pairing=Pairing.NONE)
