@@ -369,7 +369,7 @@ def _listed(
         value = mdm_url or value if name == "mdm_url" else value
         is_off = name in wording.FLAG_NOTES and not getattr(settings, name)
         if value and not is_off and rules.is_offered(name, settings.platform):
-            lines.append(f"{LABELS[name]}: {escape(short(value, _SHOWN_CHARACTERS))}")
+            lines.append(f"{LABELS[name]}: {_as_typed(short(value, _SHOWN_CHARACTERS))}")
     template = settings.device_name_template
     if "device_name_template" in names and template and not rules.why_not_a_template(template):
         sample = wording.sample_name(template, settings.platform)
@@ -379,9 +379,14 @@ def _listed(
 
 def _changes(changed: Sequence[Difference]) -> str:
     return "\n".join(
-        f"{each.label}: {escape(short(each.before, 200))} → {escape(short(each.after, 400))}"
+        f"{each.label}: {_as_typed(short(each.before, 200))} → {_as_typed(short(each.after, 400))}"
         for each in changed
     )
+
+
+def _as_typed(value: str) -> str:
+    """Return a value as it is: what Slack would take for bold or italics stands as code."""
+    return code(value) if re.search(r"[*_~`]", value) else escape(value)
 
 
 # Inputs

@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.profiles import blocks
 from bot.profiles.blocks import quoted
 from bot.slack.commands import Spec, parse, words
 
@@ -13,3 +14,8 @@ from bot.slack.commands import Spec, parse, words
 def test_a_name_that_is_offered_to_be_typed_means_that_profile(name: str) -> None:
     args = parse(words(quoted(name)), Spec(positionals=("NAME",)), usage="")
     assert args.required("NAME") == name
+
+
+def test_what_slack_would_take_for_bold_is_shown_as_it_was_typed() -> None:
+    assert blocks._as_typed("IT & *Help*") == "`IT &amp; *Help*`"
+    assert blocks._as_typed("IT <!channel>") == "IT &lt;!channel&gt;"
