@@ -255,6 +255,11 @@ def progress_line(outcomes: Mapping[Outcome, int]) -> str:
     return " · ".join(parts) or "nothing done yet"
 
 
+def progress(view: RequestView) -> Message:
+    """Tell, in the card's thread, how far a request is."""
+    return Message.of(section(f"*{view.label}:* {progress_line(view.outcomes)}"))
+
+
 def result(view: RequestView, *, texts: BackendTexts) -> Message:
     """Tell, in the card's thread, how it ended."""
     done = view.outcomes.get(Outcome.SUCCESS, 0) + view.outcomes.get(Outcome.ALREADY, 0)

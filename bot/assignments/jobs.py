@@ -80,7 +80,7 @@ class RequestRunner:
                 progress = self._progress(view)
                 ended = await self._service.run(
                     request_id,
-                    show=lambda now: progress.show(self._card(now)) if progress else None,
+                    show=lambda now: progress.show(blocks.progress(now)) if progress else None,
                     is_stopping=self._background.stopping.is_set,
                 )
                 if progress is not None:
@@ -94,8 +94,7 @@ class RequestRunner:
     def _progress(self, view: RequestView) -> Progress | None:
         if view.channel is None or view.message_ts is None:
             return None
-        posted = Posted(view.channel, view.message_ts)
-        return Progress(self._poster, view.channel, self._service.clock, posted=posted)
+        return Progress(self._poster, view.channel, self._service.clock, thread_ts=view.message_ts)
 
     async def _show_cards(self) -> None:
         """Bring every card up to date and tell results; what Slack does not take stays to be shown."""

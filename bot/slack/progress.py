@@ -26,7 +26,7 @@ _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_clos
 
 
 class Progress:
-    """Shows the newest of the messages given: posted after 3 s, updated at most every 3 s.
+    """Shows the newest of the messages given: posted after 3 s (in a thread if given), updated every 3 s.
 
     Slack's slowness and errors never hold up or fail the work: `show` only notes the message.
     """
@@ -39,11 +39,13 @@ class Progress:
         *,
         posted: Posted | None = None,
         metadata: Mapping[str, Any] | None = None,
+        thread_ts: str | None = None,
     ) -> None:
         self._poster = poster
         self.channel = channel
         self._clock = clock
         self._metadata = metadata
+        self._thread_ts = thread_ts
         self._next_at = clock.monotonic() + FIRST_AFTER_S
         self._newest: Message | None = None
         self._sender: asyncio.Task[None] | None = None
@@ -112,5 +114,7 @@ class Progress:
             except SlackRefused as refusal:
                 if refusal.word not in _GONE:
                     raise
-        self.posted = await self._poster.post(self.channel, message, metadata=self._metadata)
+        self.posted = await self._poster.post(
+            self.channel, message, thread_ts=self._thread_ts, metadata=self._metadata
+        )
         return None

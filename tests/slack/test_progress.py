@@ -111,3 +111,11 @@ async def test_a_post_under_way_is_waited_for(bot: Bot, clock: FakeClock) -> Non
     await until_shown(bot, 1)
     await progress.finish(Message("done"))
     assert [message["text"] for message in bot.web.messages["C1"]] == ["done"]
+
+
+async def test_progress_of_a_card_stands_in_its_thread(bot: Bot, clock: FakeClock) -> None:
+    progress = Progress(bot.slack.poster, "C1", clock, thread_ts="100.1")
+    progress.show(Message("1 of 2"))
+    await until_shown(bot, 1)
+    await progress.stop()
+    assert bot.web.called("chat.postMessage")[-1]["thread_ts"] == "100.1"
