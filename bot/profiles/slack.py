@@ -238,7 +238,7 @@ class _Screens:
 
     async def press_create(self, call: Call) -> None:
         draft = await self._service.drafts.open_new(call.actor)
-        await _show(call, await self.wizard.view(draft, call))
+        await call.show_modal(await self.wizard.view(draft, call))
 
     async def edit(self, call: Call) -> None:
         profile = await self._service.get(call.args.required("NAME"), actor=call.actor)
@@ -247,7 +247,7 @@ class _Screens:
 
     async def press_edit(self, call: Call) -> None:
         draft = await self._service.drafts.open_edit(call.value, call.actor)
-        await _show(call, await self.wizard.view(draft, call))
+        await call.show_modal(await self.wizard.view(draft, call))
 
     async def clone(self, call: Call) -> None:
         new_name = call.args.one("NEW")
@@ -573,14 +573,6 @@ def _folded(setting: str, text: str) -> str:
 
 def _files(state: ModalState, place: Place) -> bool:
     return any(state.files(place.block(name)) for name in ("host_certificates", "anchor_certificates"))
-
-
-async def _show(call: Call, view: View) -> None:
-    """Open a modal; in one already open take its place, since Slack stacks no more than three."""
-    if call.is_in_modal:
-        await call.update_modal(view)
-    else:
-        await call.open_modal(view)
 
 
 @contextlib.contextmanager

@@ -163,6 +163,13 @@ class Call:
         self.view_id = await self.outlet.open_view(self.trigger_id, opened, push=self.is_in_modal)
         self.owns_modal = True
 
+    async def show_modal(self, view: View) -> None:
+        """Open a modal; in one already open take its place, since Slack stacks no more than three."""
+        if self.is_in_modal:
+            await self.update_modal(view)
+        else:
+            await self.open_modal(view)
+
     async def update_modal(self, view: View) -> None:
         """Change the modal that is open; says the same in a message when it was closed meanwhile."""
         if self.view_id and await self.outlet.update_view(self.view_id, with_origin(view, self.channel_id)):

@@ -119,7 +119,7 @@ class _Screens:
     # Adding
 
     async def open_add(self, call: Call) -> None:
-        await _show(call, blocks.add_modal(texts=self._texts))
+        await call.show_modal(blocks.add_modal(texts=self._texts))
 
     async def add(self, call: Call) -> None:
         name, apple_id = call.args.one("NAME"), call.args.option("--apple-id")
@@ -192,7 +192,7 @@ class _Screens:
     async def press_upload(self, call: Call) -> None:
         token = await self._service.get_by_id(call.value, actor=call.actor)
         call.actor.require(Role.ADMIN, tags=token.tags)
-        await _show(call, blocks.upload_modal(token, texts=self._texts))
+        await call.show_modal(blocks.upload_modal(token, texts=self._texts))
 
     async def check_upload(self, call: Call) -> View | None:
         if len(call.state.files("file")) != 1:
@@ -303,14 +303,6 @@ class _Screens:
 
     async def _tell(self, call: Call, token: TokenView, message: Message) -> None:
         await tell_channel(self._poster, self._place(token), message, call=call)
-
-
-async def _show(call: Call, view: View) -> None:
-    """Open a modal; in one already open take its place, since Slack stacks no more than three."""
-    if call.is_in_modal:
-        await call.update_modal(view)
-    else:
-        await call.open_modal(view)
 
 
 @contextlib.contextmanager
