@@ -79,6 +79,8 @@ async def walk(browser: Browser, box: Sandbox) -> None:
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_have_count(0)
 
+    await profile_and_request(page)
+
     await page.get_by_role("button", name="Behind the scenes").click()
     drawer = page.get_by_role("dialog", name="Behind the scenes")
     await drawer.get_by_role("tab", name="Requests").click()
@@ -101,6 +103,51 @@ async def walk(browser: Browser, box: Sandbox) -> None:
     await expect(phone.get_by_role("article").last).to_contain_text("shows what you can do")
     await keep(phone, "phone")
     await phone.context.close()
+
+
+async def profile_and_request(page: Page) -> None:
+    """Define a profile as Ana and ask for it as Ben; keep the wizard and the card."""
+    await types(page, "/enroll profile create")
+    form = page.get_by_role("dialog")
+    await form.get_by_label("Name", exact=True).fill("Sales iPad")
+    for heading in ("MDM server URL", "Department"):
+        await form.get_by_role("button", name="Next").click()
+        await expect(form.get_by_text(heading, exact=True).first).to_be_visible()
+    await form.get_by_role("button", name="Set for shared kiosks").click()
+    await expect(form.get_by_text("40 of 43 are hidden")).to_be_visible()
+    await keep(page, "profile")
+    for heading in ("Enrolment web URL", "Sent to Apple"):
+        await form.get_by_role("button", name="Next").click()
+        await expect(form.get_by_text(heading, exact=True).first).to_be_visible()
+    await form.get_by_role("button", name="Create profile").click()
+    await expect(form.get_by_text("is defined")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await be(page, "Ana", "Ben")
+    await types(
+        page, '/enroll assign "Sales iPad" --where model:"iPad Air" --reason "Sales refresh, ticket 4711"'
+    )
+    await page.get_by_role("button", name="Send for approval").last.click()
+    asked = page.get_by_role("dialog").or_(page.get_by_text("sent for approval").last)
+    await expect(asked.first).to_be_visible()
+    if await page.get_by_role("dialog").count():
+        hint = await page.get_by_role("dialog").get_by_text("to confirm").inner_text()
+        await page.get_by_role("dialog").get_by_label("Number of devices").fill(hint.split()[1])
+        await page.get_by_role("dialog").get_by_role("button", name="Send").click()
+        await expect(page.get_by_role("dialog")).to_contain_text("REQ-1")
+        await page.keyboard.press("Escape")
+    await be(page, "Ben", "Ana Lima")
+    channels = page.get_by_role("navigation", name="Channels")
+    await channels.get_by_role("button", name="approvals").click()
+    await expect(page.get_by_role("button", name="Approve", exact=True)).to_be_visible()
+    await keep(page, "approval")
+    await channels.get_by_role("button", name="device-enrollment").click()
+
+
+async def be(page: Page, now: str, then: str) -> None:
+    """Go on as another person."""
+    await page.get_by_role("button", name=now).first.click()
+    await page.get_by_role("menuitemradio", name=then).first.click()
+    await expect(page.get_by_role("button", name=then).first).to_be_visible()
 
 
 async def main() -> None:
