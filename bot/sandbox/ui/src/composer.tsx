@@ -3,6 +3,7 @@ import { Refused } from "./api";
 import { useDoing } from "./context";
 import { Clip, Send } from "./icons";
 import { keep, kept } from "./kept";
+import { noteSent } from "./sent";
 import { Shortcuts } from "./shortcuts";
 import type { Command } from "./types";
 
@@ -93,6 +94,7 @@ export function Composer({ channel, name, commands, thread }: Props) {
     history.add(line);
     const [word = "", ...rest] = line.split(/(?<=^\S+)\s/);
     try {
+      noteSent();
       await (line.startsWith("/") ? api.command(channel, word, rest.join("").trim()) : api.say(channel, line, thread));
     } catch (error) {
       setText(line);

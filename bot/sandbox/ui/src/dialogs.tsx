@@ -40,6 +40,14 @@ function focusField(content: HTMLElement | null): void {
   }
 }
 
+const blockIds = (view: View): string[] => view.blocks.map((block) => block.block_id ?? "");
+
+/** Puts the keyboard back where it was before a dialog, else where one types. */
+function focusAfter(opener: Element | null): void {
+  const back = opener instanceof HTMLElement && opener !== document.body && opener.isConnected ? opener : null;
+  (back ?? document.querySelector<HTMLElement>(".composer textarea"))?.focus();
+}
+
 /** Escape closes an open list of choices first, and only then the dialog. */
 const isOpenList = (target: EventTarget | null): boolean => target instanceof HTMLElement && target.getAttribute("aria-expanded") === "true";
 
@@ -57,8 +65,17 @@ export function Modal({ view, depth, channel, form }: Props) {
   const touched = useCallback((block: string) => setErrors(({ [block]: _, ...rest }) => rest), []);
   const uploading = useCallback((delta: 1 | -1) => setUploads((count) => count + delta), []);
 
+  const [opener] = useState(() => document.activeElement);
+  const drawn = useRef(blockIds(view));
+
   useEffect(() => {
-    if (!content.current?.contains(document.activeElement) || document.activeElement === content.current) focusField(content.current);
+    const before = drawn.current;
+    drawn.current = blockIds(view);
+    // A view with none of the blocks that were there is another step: one begins at its top.
+    const isAnotherStep = before !== drawn.current && !drawn.current.some((id) => before.includes(id));
+    if (isAnotherStep) content.current?.querySelector(".dialog-body")?.scrollTo({ top: 0 });
+    const isLost = !content.current?.contains(document.activeElement) || document.activeElement === content.current;
+    if (isAnotherStep || isLost) focusField(content.current);
   }, [view.hash]);
   useEffect(() => {
     if (Object.keys(errors).length) focusField(content.current);
@@ -96,6 +113,7 @@ export function Modal({ view, depth, channel, form }: Props) {
           <Dialog.Content ref={content} className="dialog" aria-describedby={undefined} onPointerDownOutside={(event) => event.preventDefault()}
             onInteractOutside={(event) => event.preventDefault()}
             onEscapeKeyDown={(event) => isOpenList(event.target) && event.preventDefault()}
+            onCloseAutoFocus={(event) => { event.preventDefault(); focusAfter(opener); }}
             onOpenAutoFocus={(event) => { event.preventDefault(); focusField(content.current); }}>
             <form onSubmit={(event) => void submit(event)} noValidate>
               <div className="dialog-head">

@@ -3,6 +3,7 @@ import { Virtualizer, type VirtualizerHandle } from "virtua";
 import { clock, formatDate, moment, sameDay } from "./blocks/dates";
 import { useDirectory } from "./context";
 import { MessageRow } from "./message";
+import { hasJustSent } from "./sent";
 import type { Message } from "./types";
 
 const together = 300;
@@ -95,7 +96,8 @@ export function MessageList({ messages, hasMore, onOlder, onThread, unreadAfter,
   }, []);
   useEffect(() => {
     if (!newest) return;
-    if (stuck.current || newest.user === me.id) {
+    // What one has just asked for is seen at once, wherever one was reading.
+    if (stuck.current || newest.user === me.id || ("ephemeral_for" in newest && hasJustSent())) {
       stuck.current = true;
       toEnd();
     } else {
