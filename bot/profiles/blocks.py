@@ -133,7 +133,7 @@ def wizard(
     else:
         blocks += _review(draft, texts=texts, screens=screens, now=now, base=base)
     if draft.step is not Step.BASICS:
-        blocks.append(actions(button("Back", action_id=BACK)))
+        blocks.append(actions(button("Back", action_id=BACK), block_id=f"back|{draft.step.value}"))
     last = f"Define version {_next_number(draft, base)}" if draft.is_edit else "Create profile"
     return modal(
         title=_title(draft),
@@ -274,6 +274,8 @@ def _screens(draft: DraftView, place: Place, screens: Sequence[SetupScreen]) -> 
             button("Hide all", action_id=HIDE_ALL),
             button("Show all", action_id=SHOW_ALL),
             button("Set for shared kiosks", action_id=KIOSK),
+            # Its own id for good: the keyboard stays on the button that was pressed.
+            block_id="screens",
         ),
     ]
     for key, label, of_group in offered:
