@@ -149,6 +149,8 @@ async def test_the_tour_leads_a_newcomer_with_the_keyboard_to_a_renewed_token(
     await send.press("Enter")
     upload = page.get_by_role("dialog", name="Upload server token")
     await upload.get_by_label("Server token (.p7m)").set_input_files(token_file)
+    # A key on a button that waits for the file does nothing.
+    await expect(upload.get_by_role("button", name="Upload")).to_be_enabled()
     await upload.get_by_role("button", name="Upload").press("Enter")
     await expect(page.get_by_role("dialog", name="Token renewed")).to_be_visible()
     await page.keyboard.press("Escape")
