@@ -5,9 +5,11 @@ from datetime import datetime
 
 from bot.assignments import rules
 from bot.assignments.books import sentences
+from bot.assignments.errors import AlreadyDecided
 from bot.assignments.facts import DeviceResultRow, RequestView
 from bot.assignments.models import Action, Outcome, RequestState
 from bot.backend.port import BackendTexts
+from bot.kit.errors import EnrollbotError
 from bot.kit.spreadsheet import BYTE_ORDER_MARK, csv_lines
 from bot.slack.blocks import (
     Block,
@@ -25,6 +27,7 @@ from bot.slack.blocks import (
     mention,
     modal,
     section,
+    short,
     text_input,
 )
 
@@ -129,12 +132,7 @@ def deny_modal(view: RequestView) -> View:
 
 def card(view: RequestView, *, texts: BackendTexts, now: datetime) -> Message:
     """Return the card in the approval channel, as things are now."""
-    lines = [f"*{view.label} · {_headline(view)}*", *_about(view, now)]
-    lines += _counts(view)
-    lines += _warnings(view, texts=texts)
-    if view.reason:
-        lines.append(f"Reason: “{escape(view.reason)}”")
-    blocks: list[Block] = [section("\n".join(lines))]
+    blocks = _described(view, texts=texts, now=now)
     if view.state is RequestState.PENDING:
         blocks += [section(_who_decides(view)), _decision_buttons(view)]
     else:
@@ -145,8 +143,19 @@ def card(view: RequestView, *, texts: BackendTexts, now: datetime) -> Message:
     return Message.of(*blocks)
 
 
+def _described(view: RequestView, *, texts: BackendTexts, now: datetime) -> list[Block]:
+    """Say what is asked for; each part stands for itself, so that none is cut for another's length."""
+    parts = [
+        "\n".join([f"*{view.label} · {_headline(view)}*", *_about(view, now)]),
+        "\n".join(_counts(view)),
+        "\n".join(_warnings(view, texts=texts)),
+        f"Reason: “{escape(view.reason)}”" if view.reason else "",
+    ]
+    return [section(part) for part in parts if part]
+
+
 def _headline(view: RequestView) -> str:
-    name = escape(view.profile_name or "")
+    name = escape(short(view.profile_name or "", 60))
     if view.action is Action.UNASSIGN:
         return f"Take the profile from {how_many(view.devices)}"
     return f"Assign “{name}” to {how_many(view.devices)}"
@@ -162,9 +171,11 @@ def _about(view: RequestView, now: datetime) -> list[str]:
 
 def _counts(view: RequestView) -> list[str]:
     found = view.found
-    models = ", ".join(f"{count:,} {escape(model)}" for model, count in found.by_model.items())
+    models = ", ".join(f"{count:,} {escape(short(model, 40))}" for model, count in found.by_model.items())
+    named = {name: short(name, 40) for name in found.replaces}
     replaces = ", ".join(
-        f"{escape(name)} {count:,}" if name else f"none {count:,}" for name, count in found.replaces.items()
+        f"{escape(named[name])} {count:,}" if name else f"none {count:,}"
+        for name, count in found.replaces.items()
     )
     word = "Carry now" if view.action is Action.UNASSIGN else "Replaces"
     return [f"Devices: {models} · {word}: {replaces}"]
@@ -208,7 +219,7 @@ def _who_decides(view: RequestView) -> str:
 def _decision_buttons(view: RequestView) -> Block:
     question = confirm(
         title=f"Approve {view.label}",
-        text=f"{what(view)}? The list is fixed; see Details.",
+        text=f"*{how_many(view.devices)}*: {_headline_of_confirm(view)}? The list is fixed; see Details.",
         confirm=f"Approve {view.label}",
         deny="Back",
         style="primary",
@@ -219,6 +230,12 @@ def _decision_buttons(view: RequestView) -> Block:
         button("Details", action_id=DETAILS, value=view.id),
         button("Cancel", action_id=CANCEL, value=view.id),
     )
+
+
+def _headline_of_confirm(view: RequestView) -> str:
+    if view.action is Action.UNASSIGN:
+        return "take the profile from them"
+    return f"assign {bold(short(view.profile_name or '', 60))}"
 
 
 def _later_buttons(view: RequestView) -> list[Block]:
@@ -236,12 +253,13 @@ def _later_buttons(view: RequestView) -> list[Block]:
 
 
 def _decided(view: RequestView, now: datetime) -> str:
-    at = f" {local_time(view.decided_at, now)}" if view.decided_at else ""
+    moment = view.ended_at or view.decided_at
+    at = f" {local_time(moment, now)}" if moment else ""
     head = f"{view.label} {rules.how_it_ended(view)}{at}."
     lines = [head]
     if view.decision_reason:
         lines.append(f"Reason: “{escape(view.decision_reason)}”")
-    if view.stop_asked_by is not None:
+    if view.stop_asked_by is not None and view.state is RequestState.RUNNING:
         lines.append(f"Stopped by {mention(view.stop_asked_by)}: it ends after the batch under way.")
     if view.state in (RequestState.RUNNING, RequestState.DONE, RequestState.STOPPED):
         lines.append(progress_line(view.outcomes))
@@ -293,13 +311,16 @@ def details(
     view: RequestView, rows: Sequence[DeviceResultRow], *, texts: BackendTexts, now: datetime
 ) -> Message:
     """Show who asked, what was found, and the first devices; the rest is in the file."""
-    shown = "\n".join(f"{code(row.serial)} {escape(row.model)} · {row.outcome.value}" for row in rows[:20])
-    more = f"\n… and {len(rows) - 20:,} more" if len(rows) > 20 else ""
+    shown = "\n".join(f"{code(row.serial)} {escape(row.model)} · {row.outcome.value}" for row in rows)
+    more = f"\n… and {view.devices - len(rows):,} more" if view.devices > len(rows) else ""
     told = sentences(view.found, service=texts.service)
+    is_decided = view.state not in (RequestState.PREVIEW, RequestState.PENDING)
     return Message.of(
-        section("\n".join([f"*{view.label} · {_headline(view)}*", *_about(view, now), *_counts(view)])),
+        *_described(view, texts=texts, now=now),
+        *([section(_decided(view, now))] if is_decided else []),
         section(shown + more),
         *([context(escape(" ".join(told)))] if told else []),
+        *([_decision_buttons(view)] if view.state is RequestState.PENDING else []),
         actions(button("Get CSV", action_id=CSV, value=view.id)),
     )
 
@@ -312,6 +333,23 @@ def sent(view: RequestView) -> Message:
         section(f"*{view.label} sent for approval*{where}. You are told what is decided."),
         actions(button("Cancel", action_id=CANCEL, value=view.id)),
     )
+
+
+def not_posted(view: RequestView, error: EnrollbotError) -> Message:
+    """Tell the requester that nobody could be asked yet."""
+    where = f"<#{escape(view.channel)}>" if view.channel else "the channel"
+    return Message.of(
+        section(
+            f"*{view.label} could not be posted* in {where}: {escape(error)}\nIt is tried again by"
+            " itself. Next: an admin invites the bot there, or names another channel with"
+            " `token set NAME --approvals`."
+        ),
+        actions(button("Cancel", action_id=CANCEL, value=view.id)),
+    )
+
+
+def too_late(error: AlreadyDecided) -> Message:
+    return Message.of(section(f"{error.label} {error.how}. Your press changed nothing."))
 
 
 def told_requester(view: RequestView) -> Message:
@@ -345,10 +383,6 @@ def request_list(views: Sequence[RequestView], *, slash: str, now: datetime) -> 
     if len(views) > 20:
         blocks.append(context(f"… and {len(views) - 20} more"))
     return Message.of(*blocks)
-
-
-def show(view: RequestView, *, texts: BackendTexts, now: datetime) -> Message:
-    return card(view, texts=texts, now=now)
 
 
 def metadata_of(view: RequestView) -> dict[str, object]:

@@ -111,6 +111,10 @@ class Books:
             version=row.version,
             is_stale=is_stale,
             outcomes=await store.outcomes(session, row.id),
+            shown=row.shown,
+            is_result_told=row.result_told_at is not None,
+            is_requester_told=row.requester_told_at is not None,
+            tell_tries=row.tell_tries,
         )
 
     async def with_approvers(self, view: RequestView) -> RequestView:

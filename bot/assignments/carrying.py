@@ -59,15 +59,21 @@ class Carrying:
         """
         try:
             async with self._leases.hold(f"request:{request_id}") as lease:
+                view = await self._view(request_id)
+                if view.stop_asked_by is not None or view.token_name == "removed":
+                    # Nothing is asked any more: what was sent and not answered is told as left out.
+                    await self._end(view, lease, RequestState.STOPPED)
+                    return await self._view(request_id)
                 await self._settle_sent(request_id, lease)
                 await self._batches(request_id, lease, show=show, is_stopping=is_stopping)
         except LeaseTaken:
             return None
-        except BackendError as error:
-            await self._rest(request_id, error)
         except LeaseLost:
             log.warning("a request was taken over by another replica", request=request_id)
             return None
+        except EnrollbotError as error:
+            # Also where the token's secrets cannot be had: the request waits, and can be stopped.
+            await self._rest(request_id, error)
         return await self._view(request_id)
 
     async def _batches(
@@ -214,7 +220,7 @@ class Carrying:
             await self._require(lease, session)
             await store.change(session, view.id, {"rests_until": again_at}, state=RequestState.RUNNING)
 
-    async def _rest(self, request_id: str, error: BackendError) -> None:
+    async def _rest(self, request_id: str, error: EnrollbotError) -> None:
         """Leave the request alone for a while: the service does not answer, or refuses the token."""
         log.warning("a request rests", request=request_id, reason=str(error))
         async with self._books.db.begin() as session:
@@ -234,11 +240,9 @@ class Carrying:
         now = self._books.clock.now()
         async with self._books.db.begin() as session:
             await self._require(lease, session)
-            left = await store.devices(
-                session, view.id, outcome=[Outcome.WAITING, Outcome.SENT, Outcome.THROTTLED]
-            )
             values = {"outcome": Outcome.LEFT_OUT.value, "again_at": None}
-            await store.set_devices(session, view.id, [each.serial for each in left], values)
+            left = (Outcome.WAITING, Outcome.SENT, Outcome.THROTTLED)
+            await store.set_outcome(session, view.id, of=left, values=values)
             ended = {"state": state.value, "ended_at": now, "rests_until": None}
             if not await store.change(session, view.id, ended, state=RequestState.RUNNING):
                 return

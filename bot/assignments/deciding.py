@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.assignments import rules, store
-from bot.assignments.books import Books
+from bot.assignments.books import SYSTEM, Books
 from bot.assignments.errors import (
     AlreadyDecided,
     HeldElsewhere,
@@ -127,7 +127,10 @@ class Deciding:
             if row.expires_at is not None and row.expires_at <= now:
                 async with self._books.db.begin() as session:
                     values = {"state": RequestState.EXPIRED.value, "ended_at": now}
-                    expired += await store.change(session, row.id, values, state=RequestState.PENDING)
+                    if await store.change(session, row.id, values, state=RequestState.PENDING):
+                        expired += 1
+                        view = await self._books.view(session, row)
+                        await self._books.record(session, SYSTEM, "request.expired", view, {})
         async with self._books.db.begin() as session:
             await store.drop_previews(session, before=previews_before)
         return expired
@@ -160,11 +163,10 @@ class Deciding:
         if not await store.change(session, view.id, values, state=RequestState.PENDING):
             now = await self._books.load(session, view.id, actor, Role.VIEWER)
             raise AlreadyDecided(now.label, rules.how_it_ended(now))
-        serials = [each.serial for each in await store.devices(session, view.id)]
-        held = await store.holds(session, serials)
+        held = await store.held_elsewhere(session, view.id)
         if held:
-            raise HeldElsewhere(view.label, len(held), await self._label(session, held.values()))
-        await store.hold(session, view.id, serials)
+            raise HeldElsewhere(view.label, sum(held.values()), await self._label(session, list(held)))
+        await store.hold_all(session, view.id)
         detail = {"approved_by": actor.id, "group": by_what, "reason": view.reason}
         await self._books.record(session, actor, "request.approved", view, detail)
 

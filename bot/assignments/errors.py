@@ -28,7 +28,9 @@ class NoDevices(AssignmentFault):
 
 class QueryNeeded(AssignmentFault):
     def __init__(self, usage: str) -> None:
-        super().__init__("Say which devices.", next_step=f"Usage: `{usage}`")
+        super().__init__(
+            "Say which devices, in one way: serial numbers, a query or a file.", next_step=f"Usage: `{usage}`"
+        )
 
 
 class SeveralTokens(AssignmentFault):
@@ -72,7 +74,7 @@ class AlreadyDecided(AssignmentFault):
     """Somebody was quicker, or the request ended by itself; `how` is that in words."""
 
     def __init__(self, label: str, how: str) -> None:
-        self.how = how
+        self.label, self.how = label, how
         super().__init__(f"{label} {how}. Your press changed nothing.")
 
 

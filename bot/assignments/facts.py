@@ -63,6 +63,10 @@ class RequestView:
     version: int
     is_stale: bool
     outcomes: Mapping[Outcome, int]
+    shown: int = 0
+    is_result_told: bool = False
+    is_requester_told: bool = False
+    tell_tries: int = 0
     approvers: tuple[str, ...] = ()
 
     @property

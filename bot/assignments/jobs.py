@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bot.assignments import blocks
@@ -24,7 +25,8 @@ log = get_logger(__name__)
 LOOK_EVERY = timedelta(seconds=5)
 EXPIRE_EVERY = timedelta(minutes=1)
 _CARDS = "requests.cards"
-_TELLS_REQUESTER = (RequestState.DENIED, RequestState.EXPIRED, RequestState.DONE, RequestState.STOPPED)
+#: Slack's words for a message that is no longer there.
+_GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 _PROBLEMS = (Outcome.FAILED, Outcome.NOT_ACCESSIBLE, Outcome.THROTTLED, Outcome.LEFT_OUT)
 
 
@@ -111,45 +113,82 @@ class RequestRunner:
                 return
 
     async def _show(self, view: RequestView) -> None:
+        """Do what is still to be told of a request; each part is noted as soon as it is done."""
         try:
-            if view.state is RequestState.PENDING:
-                view = await self._service.with_approvers(view)
-            posted = await self._put_card(view)
-            await self._service.note_shown(view, channel=posted.channel, ts=posted.ts)
-            if view.state in _TELLS_REQUESTER and view.decided_by != view.requested_by:
-                await self._poster.direct(view.requested_by, blocks.told_requester(view))
-            if view.state in (RequestState.DONE, RequestState.STOPPED):
-                await self._tell_result(view, posted)
-                await self._service.note_result_told(view.id)
+            if view.shown < view.version:
+                view = await self._show_card(view)
+            if not view.state.is_open and not view.is_requester_told:
+                await self._tell_requester(view)
+            is_carried_out = view.state in (RequestState.DONE, RequestState.STOPPED)
+            if is_carried_out and not view.is_result_told:
+                await self._tell_result(view)
         except EnrollbotError as error:
-            log.warning("a request's card is not shown", request=view.label, reason=str(error))
+            log.warning("what a request has to tell is not told", request=view.label, reason=str(error))
+            await self._service.put_off_telling(view)
+            if view.message_ts is None and view.tell_tries == 0:
+                await self._tell_of_trouble(view, error)
+
+    async def _show_card(self, view: RequestView) -> RequestView:
+        if view.state is RequestState.PENDING:
+            view = await self._service.with_approvers(view)
+        posted = await self._put_card(view)
+        await self._service.note_shown(view, channel=posted.channel, ts=posted.ts)
+        return replace(view, channel=posted.channel, message_ts=posted.ts)
 
     async def _put_card(self, view: RequestView) -> Posted:
         message = self._card(view)
         if view.channel is not None and view.message_ts is not None:
             posted = Posted(view.channel, view.message_ts)
-            await self._poster.update(posted, message)
-            return posted
+            try:
+                await self._poster.update(posted, message)
+            except SlackRefused as refusal:
+                # Somebody deleted the card: another one takes its place.
+                if refusal.word not in _GONE:
+                    raise
+            else:
+                return posted
         channel = view.channel or ""
         with contextlib.suppress(SlackRefused):
             # A card that was posted and not noted stands there already; not every channel may be read.
-            if found := await self._poster.find(channel, kind="request", id=view.id):
+            if view.message_ts is None and (
+                found := await self._poster.find(channel, kind="request", id=view.id)
+            ):
                 await self._poster.update(found, message)
                 return found
         return await self._poster.post(channel, message, metadata=blocks.metadata_of(view))
 
-    def _card(self, view: RequestView) -> Message:
-        return blocks.card(view, texts=self._service.texts, now=self._service.clock.now())
+    async def _tell_requester(self, view: RequestView) -> None:
+        """Tell who asked, unless they decided; who cannot be written to is passed over."""
+        if view.decided_by != view.requested_by:
+            try:
+                await self._poster.direct(view.requested_by, blocks.told_requester(view))
+            except SlackRefused as refusal:
+                log.warning("a requester cannot be told", request=view.label, reason=str(refusal))
+        await self._service.note_requester_told(view.id)
 
-    async def _tell_result(self, view: RequestView, posted: Posted) -> None:
-        await self._poster.post(
-            posted.channel, blocks.result(view, texts=self._service.texts), thread_ts=posted.ts
-        )
+    async def _tell_of_trouble(self, view: RequestView, error: EnrollbotError) -> None:
+        with contextlib.suppress(EnrollbotError):
+            await self._poster.direct(view.requested_by, blocks.not_posted(view, error))
+
+    async def _tell_result(self, view: RequestView) -> None:
+        """Tell the result in the card's thread, then hand over the file of what was not done."""
+        channel = view.channel or ""
+        message = blocks.result(view, texts=self._service.texts)
+        await self._poster.post(channel, message, thread_ts=view.message_ts)
+        await self._service.note_result_told(view.id)
         rows = await self._service.results(view.id, actor=SYSTEM, outcome=_PROBLEMS)
-        if rows:
+        if not rows:
+            return
+        try:
             await self._poster.upload(
-                posted.channel,
+                channel,
                 name=f"{view.label}-not-done.csv",
                 content=blocks.failures_csv(rows),
-                thread_ts=posted.ts,
+                thread_ts=view.message_ts,
             )
+        except EnrollbotError as error:
+            # It can be had by the card's Details at any time.
+            log.warning("a file of results was not taken", request=view.label, reason=str(error))
+
+    def _card(self, view: RequestView) -> Message:
+        return blocks.card(view, texts=self._service.texts, now=self._service.clock.now())

@@ -83,6 +83,9 @@ class Request(Table, table=True):
     version: int = 0
     shown: int = 0
     result_told_at: datetime | None = None
+    requester_told_at: datetime | None = None
+    tell_again_at: datetime | None = None
+    tell_tries: int = 0
 
 
 class RequestDevice(Table, table=True):

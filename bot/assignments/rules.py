@@ -20,6 +20,8 @@ TRIES = 3
 TRY_AGAIN = (timedelta(minutes=1), timedelta(minutes=5))
 #: How long a request rests after the service could not be asked, by how often that was in a row.
 REST = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
+#: How long to wait before what Slack did not take is told again, by how often that was in a row.
+TELL_AGAIN = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
 _EXAMPLES = 5
 
 _LABEL = re.compile(r"(?:req-?)?#?([0-9]{1,9})", re.IGNORECASE)
@@ -79,6 +81,11 @@ def found_of(
 
 def _suits(platform: ProfilePlatform, row: DeviceRow) -> bool:
     return row.platform == Platform.OTHER.value or platform.includes(Platform(row.platform))
+
+
+def tell_again_after(tries: int) -> timedelta:
+    """Return how long to wait before what Slack did not take is told again."""
+    return TELL_AGAIN[min(tries, len(TELL_AGAIN) - 1)]
 
 
 def how_it_ended(view: RequestView) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from typing import Any
 
 from bot.assignments import rules, store
 from bot.assignments.books import Books, RightsOf
@@ -77,10 +78,10 @@ class AssignmentService:
                     token_ids=[token.id for token in tokens],
                     since=now - _LISTED_FOR,
                     most=_LISTED_AT_MOST,
+                    requested_by=actor.id if mine else None,
                 )
             )
             if mine:
-                rows = [row for row in rows if row.requested_by == actor.id]
                 rows = [
                     *await store.previews_of(session, actor.id, since=now - rules.PREVIEW_KEPT),
                     *rows,
@@ -88,12 +89,17 @@ class AssignmentService:
             return [await self._books.view(session, row) for row in rows]
 
     async def results(
-        self, request_id: str, *, actor: Actor, outcome: Sequence[Outcome] | None = None
+        self,
+        request_id: str,
+        *,
+        actor: Actor,
+        outcome: Sequence[Outcome] | None = None,
+        most: int | None = None,
     ) -> list[DeviceResultRow]:
-        """Return what became of the devices of a request, by serial."""
+        """Return what became of the devices of a request, by serial, the first `most` of them."""
         async with self._books.db.read() as session:
             await self._books.load(session, request_id, actor, Role.VIEWER)
-            rows = await store.devices(session, request_id, outcome=outcome)
+            rows = await store.devices(session, request_id, outcome=outcome, most=most)
         return [
             DeviceResultRow(row.serial, row.model, Outcome(row.outcome), row.previous_uuid, row.again_at)
             for row in rows
@@ -126,14 +132,27 @@ class AssignmentService:
     async def unshown(self) -> list[RequestView]:
         """Return requests whose card or result is still to be shown."""
         async with self._books.db.read() as session:
-            return [await self._books.view(session, row) for row in await store.unshown(session)]
+            rows = await store.unshown(session, now=self._books.clock.now())
+            return [await self._books.view(session, row) for row in rows]
 
     async def note_shown(self, view: RequestView, *, channel: str, ts: str) -> None:
         """Note that the card shows this version of a request."""
         async with self._books.db.begin() as session:
-            values = {"channel": channel, "message_ts": ts, "shown": view.version}
+            values: dict[str, Any] = {"channel": channel, "message_ts": ts, "shown": view.version}
+            values |= {"tell_again_at": None, "tell_tries": 0}
             await store.put(session, view.id, values)
 
     async def note_result_told(self, request_id: str) -> None:
         async with self._books.db.begin() as session:
             await store.put(session, request_id, {"result_told_at": self._books.clock.now()})
+
+    async def note_requester_told(self, request_id: str) -> None:
+        async with self._books.db.begin() as session:
+            await store.put(session, request_id, {"requester_told_at": self._books.clock.now()})
+
+    async def put_off_telling(self, view: RequestView) -> None:
+        """Note that Slack did not take something: it is tried again, less and less often."""
+        async with self._books.db.begin() as session:
+            again_at = self._books.clock.now() + rules.tell_again_after(view.tell_tries)
+            values = {"tell_again_at": again_at, "tell_tries": view.tell_tries + 1}
+            await store.put(session, view.id, values)

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 from bot.assignments import blocks
 from bot.assignments.csv_file import MOST_BYTES, read_serials
-from bot.assignments.errors import DeliveredAgain, NumberDiffers, QueryNeeded
+from bot.assignments.errors import AlreadyDecided, DeliveredAgain, NumberDiffers, QueryNeeded
 from bot.assignments.facts import RequestView
 from bot.assignments.models import Action
 from bot.assignments.service import AssignmentService
@@ -100,6 +100,8 @@ class _Screens:
     async def assign(self, call: Call) -> None:
         profile = await self._profiles.get(call.args.required("PROFILE"), actor=call.actor)
         if call.args.flag("--csv"):
+            if call.args.rest or call.args.option("--where") is not None:
+                raise QueryNeeded(call.args.usage)
             await call.open_modal(_csv_modal(profile, call.args.option("--reason") or ""))
             return
         await self._preview(call, Action.ASSIGN, profile)
@@ -109,7 +111,8 @@ class _Screens:
 
     async def _preview(self, call: Call, action: Action, profile: ProfileView | None) -> None:
         query = call.args.option("--where")
-        if not call.args.rest and not (query or "").strip():
+        # Neither of the two is passed over in silence, and no query means no devices.
+        if bool(call.args.rest) == (query is not None) or (query is not None and not query.strip()):
             raise QueryNeeded(call.args.usage)
         with _once():
             view = await self._service.preview(
@@ -196,7 +199,7 @@ class _Screens:
     # Deciding
 
     async def press_approve(self, call: Call) -> None:
-        with _once():
+        async with _told_if_late(call):
             view = await self._service.approve(call.value, actor=call.actor, delivery=call.delivery)
             self._service.look_now()
             await call.answer(f"You approved {view.label}. Its progress is on the card.")
@@ -212,7 +215,7 @@ class _Screens:
         return None
 
     async def deny(self, call: Call) -> None:
-        with _once():
+        async with _told_if_late(call):
             view = await self._service.deny(
                 call.metadata, actor=call.actor, reason=call.state.text("reason"), delivery=call.delivery
             )
@@ -227,7 +230,7 @@ class _Screens:
         await self._cancel(call, view.id)
 
     async def _cancel(self, call: Call, request_id: str) -> None:
-        with _once():
+        async with _told_if_late(call):
             view = await self._service.cancel(request_id, actor=call.actor, delivery=call.delivery)
             self._service.look_now()
             await call.answer(f"{view.label} is cancelled.")
@@ -240,7 +243,7 @@ class _Screens:
         await self._stop(call, view.id)
 
     async def _stop(self, call: Call, request_id: str) -> None:
-        with _once():
+        async with _told_if_late(call):
             view = await self._service.stop(request_id, actor=call.actor, delivery=call.delivery)
             self._service.look_now()
             await call.answer(f"{view.label} ends after the batch under way.")
@@ -259,7 +262,7 @@ class _Screens:
         await self._details(call, await self._service.get_by_id(call.value, actor=call.actor))
 
     async def _details(self, call: Call, view: RequestView) -> None:
-        rows = await self._service.results(view.id, actor=call.actor)
+        rows = await self._service.results(view.id, actor=call.actor, most=20)
         await call.answer(blocks.details(view, rows, texts=self._texts, now=self._service.clock.now()))
 
     async def press_csv(self, call: Call) -> None:
@@ -291,6 +294,16 @@ def _csv_modal(profile: ProfileView, reason: str) -> View:
 
 def _told(title: str, text: str) -> View:
     return modal(title=title, callback_id="request.told", blocks=[section(escape(text))], close="Close")
+
+
+@contextlib.asynccontextmanager
+async def _told_if_late(call: Call) -> AsyncIterator[None]:
+    """Tell who comes too late what happened, with the people named in it."""
+    with _once():
+        try:
+            yield
+        except AlreadyDecided as late:
+            await call.answer(blocks.too_late(late))
 
 
 @contextlib.contextmanager

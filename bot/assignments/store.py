@@ -52,7 +52,12 @@ async def numbered(session: AsyncSession, number: int) -> Request | None:
 
 
 async def listed(
-    session: AsyncSession, *, token_ids: Collection[str], since: datetime, most: int
+    session: AsyncSession,
+    *,
+    token_ids: Collection[str],
+    since: datetime,
+    most: int,
+    requested_by: str | None = None,
 ) -> Sequence[Request]:
     """Return requests that were sent, the open ones first, then the newest."""
     is_open = col(Request.state).in_([RequestState.PENDING.value, RequestState.RUNNING.value])
@@ -66,6 +71,8 @@ async def listed(
         .order_by(is_open.desc(), col(Request.number).desc())
         .limit(most)
     )
+    if requested_by is not None:
+        query = query.where(col(Request.requested_by) == requested_by)
     return (await session.scalars(query)).all()
 
 
@@ -104,13 +111,16 @@ async def in_state(session: AsyncSession, state: RequestState) -> Sequence[Reque
     return (await session.scalars(sa.select(Request).where(col(Request.state) == state.value))).all()
 
 
-async def unshown(session: AsyncSession) -> Sequence[Request]:
-    """Return requests whose card shows less than there is, and those whose result is not told."""
+async def unshown(session: AsyncSession, *, now: datetime) -> Sequence[Request]:
+    """Return requests whose card shows less than there is, or of which somebody is still to be told."""
     ended = [RequestState.DONE.value, RequestState.STOPPED.value]
+    told = [each.value for each in RequestState if not each.is_open and each is not RequestState.PREVIEW]
     query = sa.select(Request).where(
         col(Request.number).is_not(None),
+        col(Request.tell_again_at).is_(None) | (col(Request.tell_again_at) <= now),
         (col(Request.shown) < col(Request.version))
-        | (col(Request.state).in_(ended) & col(Request.result_told_at).is_(None)),
+        | (col(Request.state).in_(ended) & col(Request.result_told_at).is_(None))
+        | (col(Request.state).in_(told) & col(Request.requester_told_at).is_(None)),
     )
     return (await session.scalars(query)).all()
 
@@ -125,9 +135,13 @@ async def outcomes(session: AsyncSession, request_id: str) -> dict[Outcome, int]
 
 
 async def devices(
-    session: AsyncSession, request_id: str, *, outcome: Collection[Outcome] | None = None
+    session: AsyncSession,
+    request_id: str,
+    *,
+    outcome: Collection[Outcome] | None = None,
+    most: int | None = None,
 ) -> Sequence[RequestDevice]:
-    query = sa.select(RequestDevice).where(col(RequestDevice.request_id) == request_id)
+    query = sa.select(RequestDevice).where(col(RequestDevice.request_id) == request_id).limit(most)
     if outcome is not None:
         query = query.where(col(RequestDevice.outcome).in_([each.value for each in outcome]))
     return (await session.scalars(query.order_by(col(RequestDevice.serial)))).all()
@@ -171,7 +185,24 @@ async def set_devices(
                 col(RequestDevice.serial).in_(list(serials[first : first + _AT_ONCE])),
             )
             .values(**values)
+            # Rows that were read are not looked at again: with many, comparing each would take minutes.
+            .execution_options(synchronize_session=False)
         )
+
+
+async def set_outcome(
+    session: AsyncSession, request_id: str, *, of: Collection[Outcome], values: Mapping[str, Any]
+) -> None:
+    """Change all devices of a request that have one of these outcomes."""
+    await session.execute(
+        sa.update(RequestDevice)
+        .where(
+            col(RequestDevice.request_id) == request_id,
+            col(RequestDevice.outcome).in_([each.value for each in of]),
+        )
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
 
 
 async def add_batch(session: AsyncSession, request_id: str, *, devices: int, now: datetime) -> int:
@@ -201,10 +232,23 @@ async def holds(session: AsyncSession, serials: Sequence[str]) -> dict[str, str]
     return found
 
 
-async def hold(session: AsyncSession, request_id: str, serials: Sequence[str]) -> None:
-    rows = [{"serial": serial, "request_id": request_id} for serial in serials]
-    for first in range(0, len(rows), _AT_ONCE):
-        await session.execute(sa.insert(DeviceHold), rows[first : first + _AT_ONCE])
+async def hold_all(session: AsyncSession, request_id: str) -> None:
+    """Take every device of a request; none may be held by another."""
+    devices = sa.select(col(RequestDevice.serial), sa.literal(request_id)).where(
+        col(RequestDevice.request_id) == request_id
+    )
+    await session.execute(sa.insert(DeviceHold).from_select(["serial", "request_id"], devices))
+
+
+async def held_elsewhere(session: AsyncSession, request_id: str) -> dict[str, int]:
+    """Return how many devices of a request other running requests work on, by their ids."""
+    query = (
+        sa.select(col(DeviceHold.request_id), sa.func.count())
+        .join(RequestDevice, col(RequestDevice.serial) == col(DeviceHold.serial))
+        .where(col(RequestDevice.request_id) == request_id)
+        .group_by(col(DeviceHold.request_id))
+    )
+    return {other: count for other, count in await session.execute(query)}
 
 
 async def release(session: AsyncSession, request_id: str) -> None:

@@ -347,3 +347,45 @@ async def test_many_requests_at_once_each_have_their_number(ready_on_both: House
     )
     sent = await asyncio.gather(*(service.send(each.id, actor=ben, typed="1") for each in previews))
     assert sorted(each.number or 0 for each in sent) == list(range(1, 26))
+
+
+async def test_what_slack_does_not_take_is_told_later_and_nothing_twice(ready: House) -> None:
+    serials = serials_of(ready, 2)
+    ready.apple.switches.failing = {serials[0]}
+    await requested(ready, serials)
+    posted = ready.slack.workspace.messages(people.ENROLLMENT_CHANNEL)
+    (card,) = [each for each in posted if "REQ-1" in each["text"] and "ephemeral_for" not in each]
+    ready.slack.workspace.erase(card)
+    view = (await ready.bot.services.assignments.list_requests(actor=SETUP))[0]
+    await ready.forges(people.ANA, "request.approve", view.id)
+    for _ in range(4):
+        ready.clock.move(timedelta(minutes=6))
+        await goes_on(ready)
+    posts = ready.posts().splitlines()
+    assert sum("REQ-1 finished" in each for each in posts) == 1
+    assert sum("REQ-1 · Assign" in each for each in posts) == 1
+    told = [m.text for m in await ready.ben.messages() if m.text.startswith("REQ-1 was approved")]
+    assert len(told) == 1
+
+
+async def test_two_ways_to_name_devices_or_an_empty_query_are_refused(ready: House) -> None:
+    serial = serials_of(ready, 1)[0]
+    for typed in (f"{serial} --where model:iPad", '--where ""', f"--csv {serial}", ""):
+        heard = await ready.types(ready.ben, f'/enroll assign "Sales iPad" {typed}')
+        assert "in one way" in heard or "needs a value" in heard, typed
+
+
+async def test_a_request_whose_token_was_removed_ends_and_lets_its_devices_go(ready: House) -> None:
+    serials = serials_of(ready, 2)
+    ready.apple.switches.throttled = {serials[0]}
+    await requested(ready, serials)
+    await ready.presses(ready.ana, "Approve")
+    await goes_on(ready)
+    await ready.types(ready.ana, "/enroll token remove paris")
+    await ready.fills(ready.ana, {"Name of the token": "paris"})
+    ready.clock.move(timedelta(hours=25))
+    await goes_on(ready)
+    await goes_on(ready)
+    view = await ready.bot.services.assignments.get("REQ-1", actor=SETUP)
+    assert view.state is RequestState.STOPPED
+    assert (await ready.contents())["assignment_hold"] == []

@@ -44,6 +44,9 @@ def upgrade() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("shown", sa.Integer(), nullable=False),
         sa.Column("result_told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("requester_told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tell_again_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tell_tries", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["profile_id"], ["profile.id"], name=op.f("fk_assignment_request_profile_id_profile")
         ),
