@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.assignments.models import Action
 from bot.kit.actor import Actor, Role
 from bot.sandbox.slack import people
 from tests.fakes.clock import FakeClock
@@ -62,7 +63,11 @@ async def closed(with_three: Path, clock: FakeClock) -> AsyncIterator[House]:
         tokens = running.bot.services.tokens
         token_id = (await tokens.get("paris", actor=SETUP)).id
         await tokens.tag(token_id, actor=SETUP, tags=["lycee"])
-        await running.has_profile(token_id, "Kiosk")
+        kiosk = await running.has_profile(token_id, "Kiosk")
+        serials = [running.apple.snapshot()[0]["serial_number"]]
+        await running.bot.services.assignments.preview(
+            Action.ASSIGN, actor=SETUP, profile=kiosk, serials=serials
+        )
         yield running
 
 
@@ -168,18 +173,21 @@ async def test_who_is_limited_to_other_tags_learns_nothing_of_a_token(closed: Ho
 async def test_a_button_of_a_token_with_other_tags_shows_and_changes_nothing(
     closed: House, role: Role
 ) -> None:
-    token_id = (await closed.contents())["token_secret"][0].split("'")[1]
+    rows = await closed.contents()
+    ids = [rows[table][0].split("'")[1] for table in ("token_secret", "profile", "assignment_request")]
     await grant(closed, role, "hq")
     before = await unaudited(closed)
-    for action_id, screen in closed.bot.router.actions.items():
+    tried = [(action, screen, each) for action, screen in closed.bot.router.actions.items() for each in ids]
+    for action_id, screen, value in tried:
         sent = len(closed.tap.bodies)
-        await closed.forges(people.BEN, action_id, token_id)
+        await closed.forges(people.BEN, action_id, value)
         said = b"".join(closed.tap.bodies[sent:])
         assert said, (action_id, screen.role)
         if await closed.ben.modal():
             await closed.ben.closes()
         assert b"Example Trust" not in said, action_id
         assert b"lycee" not in said, action_id
+        assert b"Kiosk" not in said, action_id
     assert await unaudited(closed) == before
 
 

@@ -65,6 +65,8 @@ async def fill_in(page: Page, form: Locator, *, certificate: Path) -> None:
     await form.get_by_label("Description").fill("For every device")
     await choose(page, form, "Platform", "Any")
     await go_on(form, to="MDM server URL")
+    # Who uses the keyboard goes on at the first field of a step.
+    await expect(form.get_by_label("MDM server URL")).to_be_focused()
 
     await form.get_by_label("MDM server URL").fill(URL)
     await form.get_by_label("Enroll with user affinity").check()
@@ -108,6 +110,7 @@ async def take_back(page: Page, form: Locator) -> None:
         await form.get_by_label(label, exact=True).fill("")
     await form.get_by_role("button", name="Show all").click()
     await expect(form.get_by_text("0 of 56 are hidden")).to_be_visible()
+    await expect(form.get_by_role("button", name="Show all")).to_be_focused()
     await go_on(form, to="Enrolment web URL")
     await form.get_by_role("button", name="Remove").click()
     await expect(form.get_by_role("button", name="Remove")).to_have_count(0)
@@ -164,6 +167,7 @@ async def test_every_setting_is_filled_in_by_its_label_and_taken_back(
 
     await page.keyboard.press("Escape")
     await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(command).to_be_focused()
     await command.fill("/enroll profile edit Everything")
     await command.press("Enter")
     await take_back(page, form)
