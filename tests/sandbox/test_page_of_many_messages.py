@@ -116,3 +116,14 @@ async def test_a_new_message_moves_nothing_where_one_reads_above(page: Page, wor
     assert abs(await channel.evaluate("box => box.scrollTop") - before) < 2
     await below.click()
     await expect(page.get_by_text("said while one reads above", exact=True)).to_be_in_viewport()
+
+
+async def test_the_answer_to_a_command_is_in_sight_wherever_one_reads(page: Page, world: SlackWorld) -> None:
+    channel = page.get_by_role("region", name="Channel")
+    await channel.evaluate("box => { box.scrollTop = box.scrollHeight - 6000 }")
+    await channel.evaluate(AT_REST)
+    world.bot.answers({"response_type": "ephemeral", "text": "the answer to what was asked"})
+    composer = page.get_by_label("Message #device-enrollment")
+    await composer.fill("/enroll status")
+    await composer.press("Enter")
+    await expect(page.get_by_text("the answer to what was asked", exact=True)).to_be_in_viewport()
