@@ -110,6 +110,7 @@ class Books:
             message_ts=row.message_ts,
             version=row.version,
             is_stale=is_stale,
+            is_token_removed=token is None,
             outcomes=await store.outcomes(session, row.id),
             shown=row.shown,
             is_result_told=row.result_told_at is not None,

@@ -60,7 +60,7 @@ class Carrying:
         try:
             async with self._leases.hold(f"request:{request_id}") as lease:
                 view = await self._view(request_id)
-                if view.stop_asked_by is not None or view.token_name == "removed":
+                if view.stop_asked_by is not None or view.is_token_removed:
                     # Nothing is asked any more: what was sent and not answered is told as left out.
                     await self._end(view, lease, RequestState.STOPPED)
                     return await self._view(request_id)

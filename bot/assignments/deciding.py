@@ -201,6 +201,6 @@ class Deciding:
 
 
 def _why_stale(view: RequestView) -> str:
-    if view.token_name == "removed":
+    if view.is_token_removed:
         return "its token was removed meanwhile"
     return f"the profile {view.profile_name} was edited or deleted meanwhile"

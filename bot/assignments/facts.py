@@ -62,6 +62,7 @@ class RequestView:
     message_ts: str | None
     version: int
     is_stale: bool
+    is_token_removed: bool
     outcomes: Mapping[Outcome, int]
     shown: int = 0
     is_result_told: bool = False

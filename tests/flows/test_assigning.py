@@ -368,6 +368,15 @@ async def test_what_slack_does_not_take_is_told_later_and_nothing_twice(ready: H
     assert len(told) == 1
 
 
+async def test_a_token_may_be_called_removed(house: House) -> None:
+    token_id = await house.has_token("removed", devices=25)
+    await house.has_profile(token_id, "Sales iPad", platform="any")
+    await requested(house, serials_of(house, 2))
+    await house.presses(house.ana, "Approve")
+    await goes_on(house)
+    assert "2 of 2 devices as asked" in house.posts()
+
+
 async def test_two_ways_to_name_devices_or_an_empty_query_are_refused(ready: House) -> None:
     serial = serials_of(ready, 1)[0]
     for typed in (f"{serial} --where model:iPad", '--where ""', f"--csv {serial}", ""):
