@@ -234,6 +234,7 @@ def prepare_logs(settings: Settings) -> None:
         settings.slack_app_token,
         settings.slack_signing_secret,
         settings.admin_token,
+        settings.webhook_secret,
         *settings.each_encryption_key,
     )
 

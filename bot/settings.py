@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
+from bot.kit.hours import WorkingHours
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -73,6 +74,25 @@ def _check_timezone(name: str) -> str:
     return name
 
 
+def _check_hours(text: str) -> str:
+    WorkingHours.parse(text, "UTC")
+    return text
+
+
+def _check_mention(text: str) -> str:
+    if not re.fullmatch(r"[UWS][A-Z0-9]{2,20}", text):
+        raise ValueError(
+            f"{text} is not the Slack id of a person or a user group, such as U024BE7LH or S0615G0KT"
+        )
+    return text
+
+
+def _check_history(days: int) -> int:
+    if not 30 <= days <= 3650:
+        raise ValueError("lies between 30 and 3650 days")
+    return days
+
+
 def _check_command(text: str) -> str:
     if not re.fullmatch(r"/[a-z0-9_-]{1,31}", text):
         raise ValueError("a slash command is / and 1 to 31 small letters, digits, - or _")
@@ -123,7 +143,13 @@ class Settings(BaseModel):
     sync_every: Annotated[Duration, AfterValidator(_check_every)] = timedelta(hours=24)
     expiry_warning_days: Annotated[tuple[int, ...], BeforeValidator(_parse_warning_days)] = (30, 14, 7, 3, 1)
     max_profiles_per_token: Annotated[int, Field(ge=1, le=1000)] = 100
+    history_days: Annotated[int, AfterValidator(_check_history)] = 400
     timezone: Annotated[str, AfterValidator(_check_timezone)] = "UTC"
+    working_hours: Annotated[str, AfterValidator(_check_hours)] = "Mon-Fri 09:00-18:00"
+    alert_mention: Annotated[str, AfterValidator(_check_mention)] | None = None
+    heartbeat_url: Address | None = None
+    webhook_url: Address | None = None
+    webhook_secret: SecretStr | None = None
     command: Annotated[str, AfterValidator(_check_command)] = "/enroll"
     abm_steps: Path | None = None
     host: str = "127.0.0.1"
@@ -133,11 +159,16 @@ class Settings(BaseModel):
     log_format: Literal["json", "console"] = "json"
     slack_api_url: Address | None = None
     dep_url: Address = "https://mdmenrollment.apple.com"
+    vpp_url: Address = "https://vpp.itunes.apple.com/mdm/v2"
 
     @property
     def each_encryption_key(self) -> list[SecretStr]:
         keys = self.encryption_keys.get_secret_value() if self.encryption_keys else ""
         return [SecretStr(key.strip()) for key in keys.split(",") if key.strip()]
+
+    @property
+    def hours(self) -> WorkingHours:
+        return WorkingHours.parse(self.working_hours, self.timezone)
 
     @property
     def uses_socket_mode(self) -> bool:
