@@ -294,7 +294,7 @@ def _router(wired: Services, slack: Slack) -> Router:
     home = HomeService(tokens=wired.tokens, devices=wired.devices)
     home_screens.register(router, home, clock=wired.clock)
     audit_screens.register(router, wired.audit, clock=wired.clock)
-    wired.access.tell_members(slack.people.members_of)
+    wired.access.tell_members(slack.people.members_of, is_person=slack.people.is_known)
     access_screens.register(
         router,
         wired.access,

@@ -71,6 +71,14 @@ class GroupUnknown(EnrollbotError):
         )
 
 
+class PersonUnknown(EnrollbotError):
+    def __init__(self, user_id: str) -> None:
+        super().__init__(
+            f"Slack knows nobody with the id {user_id}, so the role would reach nobody.",
+            next_step="Type @ and choose the person from Slack's list.",
+        )
+
+
 class GrantedMeanwhile(EnrollbotError):
     """The delivery was taken before; its first one answers."""
 

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 from bot.access.errors import (
     GRANTABLE,
@@ -92,6 +93,14 @@ def check_may_change(rights: Rights, tags: frozenset[str] | None) -> None:
 def visible(rights: Rights, grants: Sequence[Granted]) -> list[Granted]:
     """Return what an admin sees: an admin limited to tags, the grants that are for one of those."""
     return [each for each in grants if is_visible(rights, each.tags)]
+
+
+def as_shown(rights: Rights, granted: Granted) -> Granted:
+    """Return a grant with no more of its tags than an admin may know of."""
+    own = admin_tags(rights)
+    if own is None or granted.tags is None:
+        return granted
+    return replace(granted, tags=granted.tags & own)
 
 
 def is_visible(rights: Rights, tags: frozenset[str] | None) -> bool:

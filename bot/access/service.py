@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.access import rules, store
-from bot.access.errors import GrantedMeanwhile, GroupUnknown, NothingGranted
+from bot.access.errors import GrantedMeanwhile, GroupUnknown, NothingGranted, PersonUnknown
 from bot.access.facts import Granted
 from bot.access.models import SubjectKind
 from bot.audit.service import AuditService
@@ -23,6 +23,8 @@ log = get_logger(__name__)
 
 #: Return who is in a user group, from at most a minute ago; raises an EnrollbotError when Slack can't tell.
 MembersOf = Callable[[str], Awaitable[Collection[str]]]
+#: Say whether Slack knows a person; True where Slack can't tell.
+IsPerson = Callable[[str], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,12 @@ class AccessService:
         self._audit = audit
         self._settings = settings
         self._members_of: MembersOf | None = None
+        self._is_person: IsPerson | None = None
 
-    def tell_members(self, members_of: MembersOf) -> None:
-        """Take the function that says who is in a user group; the toolkit knows it."""
+    def tell_members(self, members_of: MembersOf, *, is_person: IsPerson | None = None) -> None:
+        """Take the functions that say who is in a user group and who there is; the toolkit knows them."""
         self._members_of = members_of
+        self._is_person = is_person
 
     async def rights(self, user_id: str) -> Rights:
         """Return what was granted to a person, in person and by user groups.
@@ -100,7 +104,7 @@ class AccessService:
         async with self._db.read() as session:
             grants = await store.grants(session)
         return RoleTable(
-            tuple(rules.visible(actor.rights, grants)),
+            tuple(rules.as_shown(actor.rights, each) for each in rules.visible(actor.rights, grants)),
             tuple(self._settings.admins),
             self._settings.default_role,
         )
@@ -116,13 +120,15 @@ class AccessService:
     ) -> RoleChange:
         """Grant a role to a person or user group, for every token or for tags; once more replaces the tags.
 
-        Raises `SubjectWrong`, `TagsNeeded`, `TagsNotOwn`, `GroupUnknown`, `NotAllowed`.
+        Raises `SubjectWrong`, `TagsNeeded`, `TagsNotOwn`, `GroupUnknown`, `PersonUnknown`, `NotAllowed`.
         """
         actor.require(Role.ADMIN)
         found, kind = rules.subject_of(subject)
         rules.check_may_change(actor.rights, tags)
         if kind is SubjectKind.GROUP:
             await self._require_group(found)
+        elif self._is_person is not None and not await self._is_person(found):
+            raise PersonUnknown(found)
         granted = Granted(found, kind, role, tags, granted_by=actor.id, granted_at=self._clock.now())
         async with self._db.begin() as session:
             await self._claim(session, delivery)

@@ -61,6 +61,16 @@ class People:
         self._known[user_id] = (now, person)
         return person
 
+    async def is_known(self, user_id: str) -> bool:
+        """Say whether there is such a person; True where Slack can't tell."""
+        try:
+            await self.person(user_id)
+        except SlackRefused as refusal:
+            return refusal.word not in ("user_not_found", "user_not_visible")
+        except SlackUnreachable:
+            return True
+        return True
+
     async def members_of(self, group_id: str) -> frozenset[str]:
         """Return who is in a user group, from at most a minute ago.
 

@@ -87,3 +87,9 @@ def test_an_admin_limited_to_tags_sees_the_grants_for_those() -> None:
     others = [granted("U3", Role.ADMIN), granted("U4", Role.VIEWER, "france")]
     assert rules.visible(SCHOOLS, [mine, *others, shared]) == [mine, shared]
     assert rules.visible(EVERYWHERE, [mine, *others, shared]) == [mine, *others, shared]
+
+
+def test_an_admin_limited_to_tags_does_not_learn_of_the_other_tags_of_a_grant() -> None:
+    shared = granted("U2", Role.ADMIN, "schools", "france")
+    assert rules.as_shown(SCHOOLS, shared).tags == frozenset({"schools"})
+    assert rules.as_shown(EVERYWHERE, shared) == shared

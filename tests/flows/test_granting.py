@@ -63,6 +63,7 @@ async def test_the_list_marks_who_is_admin_by_settings_and_who_is_deactivated(pa
     ("command", "answer"),
     [
         ("role grant", "@USER|@GROUP is missing."),
+        ("role grant U0NOBODY9 admin", "Slack knows nobody with the id U0NOBODY9"),
         (f"role grant {BEN}", "ROLE is missing."),
         (f"role grant {BEN} amdin", "Did you mean admin?"),
         ("role grant @nobody admin", "Type @ and choose the person or group from Slack's list."),
