@@ -11,8 +11,12 @@ from bot.kit.db import Table
 
 
 class Action(StrEnum):
+    """What a request does. `DEFAULT` changes default profiles, `REMOVE` removes a token."""
+
     ASSIGN = "assign"
     UNASSIGN = "unassign"
+    DEFAULT = "default"
+    REMOVE = "remove"
 
 
 class RequestState(StrEnum):
@@ -50,7 +54,9 @@ class Request(Table, table=True):
 
     The profile's version is fixed: `profile_uuid` is what devices are given, None where theirs is taken.
     `facts` are what the preview found, as it is shown (`facts.Found`). `version` grows with everything
-    that the card shows, `shown` is the version that it shows now.
+    that the card shows, `shown` is the version that it shows now. `platforms` are those whose default
+    profile it changes. `sync_id` names the sync after which it gives a default profile: nobody asked for
+    it, it has no number and no card, and what becomes of it stands in that sync's message.
     """
 
     __tablename__ = "assignment_request"
@@ -64,6 +70,8 @@ class Request(Table, table=True):
     profile_version: int | None = None
     profile_uuid: str | None = Field(default=None, max_length=64)
     profile_name: str | None = Field(default=None, max_length=125)
+    platforms: list[str] | None = Field(default=None, sa_type=sa.JSON(none_as_null=True))
+    sync_id: str | None = Field(default=None, index=True, max_length=32)
     devices: int
     facts: dict[str, Any] = Field(sa_type=sa.JSON)
     reason: str | None = Field(default=None, max_length=500)

@@ -153,7 +153,8 @@ class Sync(Table, table=True):
     `devices_before` is how many devices its token had when it was put on the list.
     `channel` and `message_ts` are where its progress stands. `told_at` is when the result was told,
     None as long as it is still to be told: not before `tell_at`, after `tell_tries` that failed.
-    `told_directly_at` is when a person was told because the channel takes nothing.
+    `told_directly_at` is when a person was told because the channel takes nothing. `judged_at` is when the
+    devices that had come with it were looked at for who gets a default profile.
     """
 
     __tablename__ = "device_sync"
@@ -196,6 +197,7 @@ class Sync(Table, table=True):
     tell_at: datetime | None = None
     tell_tries: int = 0
     told_directly_at: datetime | None = None
+    judged_at: datetime | None = None
 
 
 class Phase(StrEnum):

@@ -62,6 +62,18 @@ class ProfileVersion(Table, table=True):
     read_at: datetime | None = None
 
 
+class DefaultProfile(Table, table=True):
+    """The profile that a token's new devices of one platform get by themselves, in its newest version."""
+
+    __tablename__ = "profile_default"
+
+    token_id: str = Field(primary_key=True, foreign_key="token.id", max_length=32)
+    platform: str = Field(primary_key=True, max_length=20)
+    profile_id: str = Field(foreign_key="profile.id", index=True, max_length=32)
+    set_by: str = Field(max_length=80)
+    set_at: datetime
+
+
 class UnknownUuid(Table, table=True):
     """A UUID that devices of a token carry and the service does not tell: asked for once."""
 
