@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +19,10 @@ from bot.access.facts import AddedApiToken, ApiTokenView
 from bot.audit.facts import Form
 from bot.kit import migrations
 from bot.kit.actor import Actor
+from bot.kit.clock import SystemClock
+from bot.kit.db import Database
 from bot.kit.errors import EnrollbotError
+from bot.kit.jobs import JobView, job_views
 from bot.kit.secrets import generate_key
 from bot.migrations import FOLDER
 from bot.sandbox import run as sandbox
@@ -162,6 +165,58 @@ def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
+def _jobs(_options: argparse.Namespace) -> None:
+    url = _settings().database_url.get_secret_value()
+
+    async def go() -> Sequence[JobView]:
+        db = Database.open(url)
+        try:
+            # No key is needed to see whether the work gets done, and nothing is brought up to date.
+            await migrations.checker(db, FOLDER)()
+            return await job_views(db)
+        finally:
+            await db.close()
+
+    found = asyncio.run(go())
+    if not found:
+        print("No job has been registered yet: the bot has not run on this database.")
+        return
+    now = SystemClock().now()
+    rows = [("JOB", "EVERY", "LAST RUN", "OUTCOME", "NEXT RUN", "WHAT IT DOES")]
+    rows += [
+        (job.name, _length(job.interval), _last(job), _outcome(job, now), _next(job, now), job.does)
+        for job in found
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _last(job: JobView) -> str:
+    return f"{job.started_at:%Y-%m-%d %H:%M:%S}" if job.started_at else "never"
+
+
+def _outcome(job: JobView, now: datetime) -> str:
+    if job.started_at is None:
+        return ""
+    if job.ended_at is None:
+        return f"running for {_length(max(now - job.started_at, timedelta()))}"
+    took = (job.ended_at - job.started_at).total_seconds()
+    return f"{'failed' if job.failed else 'done'} in {took:,.1f} s"
+
+
+def _next(job: JobView, now: datetime) -> str:
+    return f"{job.next_at:%Y-%m-%d %H:%M:%S}" if job.next_at > now else "now"
+
+
+def _length(length: timedelta) -> str:
+    seconds = round(length.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
 def _audit_verify(options: argparse.Namespace) -> None:
     async def go() -> None:
         async with main.services(_settings()) as bot:
@@ -283,6 +338,8 @@ def _parser() -> argparse.ArgumentParser:
     _verb(api, "list", _api_token_list, "the API tokens, and when each was last used")
     revoker = _verb(api, "revoke", _api_token_revoke, "end an API token at once")
     revoker.add_argument("name", metavar="NAME")
+
+    _verb(nouns, "jobs", _jobs, "what the bot does by itself: when each job ran, how it ended, what is next")
 
     audit = _noun(nouns, "audit", "the audit")
     verify = _verb(audit, "verify", _audit_verify, "prove that no entry was changed or removed")

@@ -5,7 +5,7 @@ import csv
 import json
 import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,9 @@ from bot import cli
 from bot.audit.service import AuditService
 from bot.kit import migrations
 from bot.kit.actor import Actor
+from bot.kit.background import Background
 from bot.kit.db import Database
+from bot.kit.jobs import Jobs
 from bot.kit.secrets import Keyring, generate_key
 from bot.migrations import FOLDER
 from bot.settings import Settings
@@ -90,3 +92,34 @@ def test_the_audit_is_exported_and_its_head_printed(
     status, said, _ = enrollbot("verify", "--head")
     assert said.startswith("8 ")
     assert not said.endswith(f"{head}\n")
+
+
+def test_the_jobs_are_listed_from_the_database_alone(
+    recorded: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ENROLLBOT_ENCRYPTION_KEYS")
+    assert cli.run(["jobs"]) == 0
+    assert "has not run on this database" in capsys.readouterr().out
+    asyncio.run(run_jobs(recorded))
+    capsys.readouterr()
+    assert cli.run(["jobs"]) == 0
+    head, history, housekeeping = capsys.readouterr().out.splitlines()
+    assert head.split("  ")[0] == "JOB"
+    assert history.split() == [
+        *("devices.history", "1", "d", "2026-05-01", "00:00:00", "failed", "in", "0.0", "s", "now"),
+        *("deletes", "old", "history"),
+    ]
+    assert "done in 0.0 s" in housekeeping
+
+
+async def run_jobs(url: str) -> None:
+    async def fail(_slot: datetime) -> None:
+        raise ZeroDivisionError
+
+    db, background = Database.open(url), Background()
+    jobs = Jobs(db, FakeClock(datetime(2026, 5, 1, tzinfo=UTC)), background)
+    jobs.every("devices.history", timedelta(days=1), fail, does="deletes old history")
+    jobs.start()
+    await background.idle()
+    jobs.stop()
+    await db.close()

@@ -36,8 +36,8 @@ def register(
     """Register the jobs of this room, and let what was decided begin at once."""
     runner = RequestRunner(service, poster=poster, background=background, leases=leases)
     service.tell_work(runner.look_now)
-    jobs.every("assignments.requests", LOOK_EVERY, runner.look)
-    jobs.every("assignments.expiry", EXPIRE_EVERY, runner.expire)
+    jobs.every("assignments.requests", LOOK_EVERY, runner.look, does="carries out requests, shows cards")
+    jobs.every("assignments.expiry", EXPIRE_EVERY, runner.expire, does="ends undecided requests")
 
 
 class RequestRunner:

@@ -24,6 +24,7 @@ LOOK_EVERY = timedelta(seconds=5)
 SCHEDULE_EVERY = timedelta(minutes=1)
 #: How soon a profile that devices carry and nobody here defined is read from the service.
 ADOPT_EVERY = timedelta(minutes=1)
+PRUNE_EVERY = timedelta(days=1)
 #: Each sync keeps a page and its rows in memory, and on SQLite they write in turns anyway.
 AT_ONCE = 4
 
@@ -40,9 +41,10 @@ def register(
         admins=tuple(settings.admins),
     )
     service.tell_work(runner.launch, runner.look_now)
-    jobs.every("devices.syncs", LOOK_EVERY, runner.look)
-    jobs.every("devices.schedule", SCHEDULE_EVERY, runner.schedule)
-    jobs.every("devices.profiles", ADOPT_EVERY, runner.adopt)
+    jobs.every("devices.syncs", LOOK_EVERY, runner.look, does="begins and continues syncs, tells results")
+    jobs.every("devices.schedule", SCHEDULE_EVERY, runner.schedule, does="begins automatic syncs when due")
+    jobs.every("devices.profiles", ADOPT_EVERY, runner.adopt, does="reads profiles found on devices")
+    jobs.every("devices.history", PRUNE_EVERY, runner.prune, does="deletes history that is no longer kept")
 
 
 class SyncRunner:
@@ -88,6 +90,11 @@ class SyncRunner:
     async def adopt(self, _slot: datetime) -> None:
         """Take over profiles that were defined elsewhere."""
         await self._service.adopt_profiles()
+
+    async def prune(self, _slot: datetime) -> None:
+        """Delete history older than the settings say."""
+        pruned = await self._service.prune()
+        log.info("history pruned", changes=pruned.changes, syncs=pruned.syncs)
 
     def launch(self, sync_id: str) -> None:
         """Run a sync in the background unless it runs here already."""

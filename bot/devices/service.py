@@ -11,6 +11,7 @@ from bot.devices.books import SYSTEM, Books
 from bot.devices.facts import DeviceCounts
 from bot.devices.leaving import Leaving
 from bot.devices.lists import Lists
+from bot.devices.pruning import Pruning
 from bot.devices.refreshing import Refreshing
 from bot.devices.reports import Reports
 from bot.devices.runs import Runs
@@ -72,6 +73,7 @@ class DeviceService:
         self.known = asking.known
         self.ask = asking.ask
         self.forget = leaving.forget
+        self.prune = Pruning(self._books).prune
         self.release_removed_tokens = leaving.release_removed_tokens
 
     @property

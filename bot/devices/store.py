@@ -640,6 +640,38 @@ async def failures_since(session: AsyncSession, token_id: str, since: datetime |
     return [moment for moment in found if moment is not None]
 
 
+async def prune_changes(
+    session: AsyncSession, *, before: datetime, after: int, limit: int
+) -> tuple[int, int | None]:
+    """Delete old changes among the next `limit` behind the number `after`, moves excepted.
+
+    Rows are numbered as they are written, so that the old ones are the first. Returns how many were
+    deleted, and the last number looked at, None when there are no more old ones.
+    """
+    query = sa.select(col(DeviceChange.id), col(DeviceChange.at), col(DeviceChange.changes))
+    query = query.where(col(DeviceChange.id) > after).order_by(col(DeviceChange.id)).limit(limit)
+    rows = [(number, changes) for number, at, changes in await session.execute(query) if at < before]
+    old = [number for number, changes in rows if "token" not in changes]
+    if old:
+        await session.execute(sa.delete(DeviceChange).where(col(DeviceChange.id).in_(old)))
+    return len(old), rows[-1][0] if len(rows) == limit else None
+
+
+async def prune_syncs(session: AsyncSession, *, before: datetime, limit: int) -> int:
+    """Delete up to `limit` syncs that ended before, but for each token's newest, and its newest good one."""
+    newest = sa.select(sa.func.max(col(Sync.started_at)).label("at"), col(Sync.token_id))
+    kept = sa.union(
+        newest.group_by(col(Sync.token_id)),
+        newest.where(col(Sync.state) == SyncState.FINISHED.value).group_by(col(Sync.token_id)),
+    ).subquery()
+    is_kept = sa.exists().where(kept.c.token_id == Sync.token_id, kept.c.at == Sync.started_at)
+    old = sa.select(col(Sync.id)).where(col(Sync.ended_at) < before, ~is_kept).limit(limit)
+    done = await session.execute(
+        sa.delete(Sync).where(col(Sync.id).in_(old.scalar_subquery())).returning(col(Sync.id))
+    )
+    return len(done.all())
+
+
 # Looking
 
 

@@ -14,4 +14,4 @@ def register(jobs: Jobs, service: ProfileService) -> None:
     async def sweep(_slot: datetime) -> None:
         await service.drafts.sweep()
 
-    jobs.every("profiles.drafts", SWEEP_EVERY, sweep)
+    jobs.every("profiles.drafts", SWEEP_EVERY, sweep, does="deletes forms that were left open")

@@ -15,4 +15,4 @@ def register(jobs: Jobs, service: TokenService) -> None:
     async def ask(_slot: datetime) -> None:
         await service.ask_due()
 
-    jobs.every("tokens.account", LOOK_EVERY, ask)
+    jobs.every("tokens.account", LOOK_EVERY, ask, does="asks whether tokens are still accepted")

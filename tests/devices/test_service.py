@@ -6,6 +6,7 @@ import pytest
 from bot.devices.errors import FullSyncTooSoon, SyncTooSoon
 from bot.devices.facts import Asked
 from bot.devices.models import ChangeKind, DeviceState, SyncKind, SyncState
+from bot.devices.pruning import Pruned
 from bot.kit.actor import Actor, Grant, NotAllowed, Rights, Role
 from bot.kit.db import Database
 from bot.kit.query import QueryWrong
@@ -368,3 +369,35 @@ async def test_facts_survive_being_stored(rooms: Rooms) -> None:
     assert answer.view is not None
     kept = msgspec.structs.asdict(answer.view.row.facts)
     assert {name: getattr(made, name) for name in kept} == kept
+
+
+async def test_history_is_kept_for_the_days_of_the_settings_and_what_a_device_shows_stays_right(
+    rooms: Rooms,
+) -> None:
+    server, _ = await rooms.add_token("paris")
+    server.put(device("A"), device("B"))
+    await rooms.run_all()
+    for color in ("GOLD", "SILVER"):
+        rooms.clock.move(timedelta(days=150))
+        server.put(device("A", color=color), operation="modified")
+        await rooms.sync("paris")
+    first = await rooms.devices.show("A", actor=VIEWER)
+    rooms.clock.move(timedelta(days=251))
+    assert await rooms.devices.prune() == Pruned(changes=1, syncs=2)
+    assert await rooms.devices.prune() == Pruned(changes=0, syncs=0)
+    second = await rooms.devices.show("A", actor=VIEWER)
+    assert first.view is not None
+    assert second.view is not None
+    assert list(second.view.history) == [first.view.history[0], first.view.history[2]]
+    assert second.view.row == first.view.row
+    (entry, *_others) = await rooms.audit.newest(limit=1)
+    assert (entry.action, entry.detail) == ("history.pruned", {"changes": 1, "syncs": 2})
+
+
+async def test_the_newest_sync_of_a_token_is_kept_however_old(rooms: Rooms) -> None:
+    server, token = await rooms.add_token("paris")
+    server.put(device("A"))
+    await rooms.run_all()
+    rooms.clock.move(timedelta(days=500))
+    assert (await rooms.devices.prune()).syncs == 0
+    assert (await rooms.devices.sync_facts(token.id)).last_ok_at is not None

@@ -37,7 +37,7 @@ from tests.fakes.clock import FakeClock
 Json = dict[str, Any]
 SERVER_TOKEN = "Server token (.p7m)"
 #: What changes without anybody having changed anything: who claimed what, and what is kept of sessions.
-_MACHINERY = frozenset({"claimed", "job_run", "lease", "token_session"})
+_MACHINERY = frozenset({"claimed", "job", "job_run", "lease", "token_session"})
 #: What stands in a house's folder, beside what the stand-ins keep there.
 DATABASE = "enrollbot.db"
 _LEFT = "left.json"

@@ -9,7 +9,7 @@ from sqlmodel import col
 from bot.kit.background import Background
 from bot.kit.clock import SystemClock
 from bot.kit.db import Database
-from bot.kit.jobs import KEEP_RUNS, JobRun, Jobs, slot_of
+from bot.kit.jobs import KEEP_RUNS, MAY_BE_LATE, JobRun, Jobs, job_views, slot_of
 from bot.kit.logs import reference
 from bot.kit.once import Claimed, claim_once
 from tests.fakes.clock import FakeClock
@@ -298,3 +298,91 @@ async def test_a_job_that_runs_while_the_clock_jumps_is_looked_at_when_it_ends(
     await going.wait()
     await background.drain(5)
     assert [slot - diary.slots[0] for slot in diary.slots] == [timedelta(), timedelta(days=1)]
+
+
+async def test_a_day_that_was_missed_is_made_up_for_once_and_soon_after_the_start(
+    database: Database, clock: FakeClock
+) -> None:
+    diary = Diary()
+
+    async def start(background: Background) -> None:
+        jobs = Jobs(database, clock, background)
+        jobs.every("daily", HOUR * 24, diary)
+        jobs.start()
+        await background.idle()
+        jobs.stop()
+
+    await start(Background())
+    clock.move(timedelta(days=3, hours=2))
+    await start(Background())
+    await start(Background())
+    assert [slot.day for slot in diary.slots] == [1, 4]
+
+
+async def test_a_day_that_failed_is_tried_again_after_a_quarter_of_an_hour(
+    database: Database, clock: FakeClock
+) -> None:
+    jobs, diary = Jobs(database, clock, Background()), Diary()
+
+    async def fail_first(slot: datetime) -> None:
+        await diary(slot)
+        if len(diary.slots) == 1:
+            raise ZeroDivisionError
+
+    jobs.every("daily", HOUR * 24, fail_first)
+    assert await jobs.run_due("daily")
+    clock.move(timedelta(minutes=14))
+    assert not await jobs.run_due("daily")
+    clock.move(timedelta(minutes=1))
+    assert await jobs.run_due("daily")
+    assert not await jobs.run_due("daily")
+    (run,) = await runs(database, "daily")
+    assert not run.failed
+
+
+async def test_a_run_that_died_with_its_process_is_taken_over(database: Database, clock: FakeClock) -> None:
+    jobs, diary = Jobs(database, clock, Background()), Diary()
+    jobs.every("daily", HOUR * 24, diary)
+    dead = {"job": "daily", "slot": slot_of(clock.now(), HOUR * 24), "claimed_by": "dead", "failed": False}
+    async with database.begin() as session:
+        await session.execute(sa.insert(JobRun).values(claimed_at=clock.now(), **dead))
+    clock.move(timedelta(minutes=59))
+    assert not await jobs.run_due("daily")
+    clock.move(timedelta(minutes=1))
+    assert await jobs.run_due("daily")
+    (run,) = await runs(database, "daily")
+    assert (run.claimed_by == "dead", run.finished_at) == (False, clock.now())
+
+
+async def test_whoever_looks_from_outside_sees_each_job_and_how_it_stands(
+    database: Database, clock: FakeClock
+) -> None:
+    background = Background()
+    jobs = Jobs(database, clock, background)
+    jobs.every("good", HOUR, Diary(), does="does good")
+    jobs.every("bad", HOUR, fail)
+    jobs.start()
+    await background.idle()
+    jobs.stop()
+    bad, good, _housekeeping = await job_views(database)
+    assert (good.name, good.does, good.interval) == ("good", "does good", HOUR)
+    assert (good.started_at, good.ended_at, good.failed) == (clock.now(), clock.now(), False)
+    assert good.next_at == datetime(2026, 5, 1, 10, tzinfo=UTC)
+    assert (bad.failed, bad.well_at) == (True, None)
+    assert [good.is_well(clock.now()), bad.is_well(clock.now())] == [True, False]
+    assert good.is_well(clock.now() + HOUR + MAY_BE_LATE)
+    assert not good.is_well(clock.now() + HOUR + MAY_BE_LATE + timedelta(seconds=1))
+
+
+async def test_jobs_of_an_older_version_are_forgotten_after_a_day(
+    sqlite_database: Database, clock: FakeClock
+) -> None:
+    for name, registered in (("old", "gone"), ("new", "stays")):
+        background = Background()
+        jobs = Jobs(sqlite_database, clock, background)
+        jobs.every(registered, HOUR, Diary(), does=name)
+        jobs.start()
+        await background.idle()
+        jobs.stop()
+        clock.move(timedelta(hours=25))
+    assert [job.name for job in await job_views(sqlite_database)] == ["housekeeping", "stays"]
