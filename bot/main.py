@@ -47,6 +47,7 @@ from bot.profiles import jobs as profile_jobs
 from bot.profiles import slack as profile_screens
 from bot.profiles.service import ProfileService
 from bot.settings import Settings
+from bot.slack.abilities import InDatabase
 from bot.slack.app import AppConfig, Slack, SlackApp
 from bot.slack.router import Command, Router
 from bot.tokens import jobs as token_jobs
@@ -186,7 +187,10 @@ def assemble(wired: Services) -> Bot:
     settings = wired.settings
     settings.require_slack()
     slack = Slack.connect(
-        settings.slack_bot_token or SecretStr(""), api_url=settings.slack_api_url, clock=wired.clock
+        settings.slack_bot_token or SecretStr(""),
+        api_url=settings.slack_api_url,
+        clock=wired.clock,
+        memory=InDatabase(wired.db),
     )
     router = _router(wired, slack)
     app = _app(wired, slack, router)

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 import bot
 from bot.kit import jobs, leases, once, secrets
 from bot.kit.db import Database, Table
+from bot.slack import abilities
 
-_KIT = (jobs, leases, once, secrets)
+_BELOW_ROOMS = (jobs, leases, once, secrets, abilities)
 
 
 def import_all_models() -> None:

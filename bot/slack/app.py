@@ -30,6 +30,7 @@ from bot.kit.actor import Rights
 from bot.kit.background import Background
 from bot.kit.clock import Clock
 from bot.kit.logs import get_logger
+from bot.slack.abilities import Charts, Memory
 from bot.slack.api import SlackApi, SlackRefused, SlackUnreachable
 from bot.slack.dispatch import Claim, Dispatcher, RightsOf
 from bot.slack.edge import Edge, Reply
@@ -60,11 +61,17 @@ class Slack:
     outlet: SlackOutlet
 
     @classmethod
-    def connect(cls, bot_token: SecretStr, *, api_url: str | None, clock: Clock) -> "Slack":
-        """Make the clients; nothing is sent yet. `api_url` is ENROLLBOT_SLACK_API_URL."""
+    def connect(
+        cls, bot_token: SecretStr, *, api_url: str | None, clock: Clock, memory: Memory | None = None
+    ) -> "Slack":
+        """Make the clients; nothing is sent yet. `api_url` is ENROLLBOT_SLACK_API_URL.
+
+        `memory` is where is kept what the workspace refuses, the process's own when None.
+        """
         api = SlackApi(bot_token, hosts=SlackHosts.of(api_url), clock=clock)
-        poster, files = Poster(api, clock), SlackFiles(api)
-        return cls(api, poster, files, People(api, clock), SlackOutlet(api, poster, files))
+        charts = Charts(api, clock, memory)
+        poster, files = Poster(api, clock, charts), SlackFiles(api)
+        return cls(api, poster, files, People(api, clock), SlackOutlet(api, poster, files, charts))
 
     async def check(self) -> None:
         """Raise SlackRefused or SlackUnreachable unless Slack takes the bot token now."""

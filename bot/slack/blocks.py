@@ -348,9 +348,33 @@ def text_of(blocks: Iterable[Block]) -> str:
     return _BOLD.sub(r"\1", _DATE.sub(r"\1", "\n".join(lines)))
 
 
+def number(value: float) -> str:
+    """Return a number as it is read: thousands apart, no fraction where there is none."""
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:,}"
+
+
+def figures(chart: Block) -> tuple[str, list[tuple[str, list[tuple[str, float]]]]]:
+    """Return what a chart shows: its title, and by series (a pie has one, unnamed) labels and values."""
+    shown = chart["chart"]
+    series = shown.get("series") or [{"name": "", "data": shown.get("segments") or []}]
+    groups = [(each["name"], [(point["label"], point["value"]) for point in each["data"]]) for each in series]
+    return chart["title"], groups
+
+
+def _chart_text(chart: Block) -> str:
+    title, groups = figures(chart)
+    told = []
+    for name, points in groups:
+        values = ", ".join(f"{label} {number(value)}" for label, value in points)
+        told.append(f"{name}: {values}" if len(groups) > 1 else values)
+    return escape(f"{title}: {'; '.join(told)}")
+
+
 def _texts(block: Block) -> list[str]:
     if block["type"] == "header":
         return [escape(block["text"]["text"])]
+    if block["type"] == "data_visualization":
+        return [_chart_text(block)]
     parts = [block.get("text"), *block.get("fields", ())]
     if block["type"] == "context":
         parts.extend(block["elements"])

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from bot.kit.logs import get_logger
+from bot.slack.abilities import REFUSED_BLOCKS, Charts
 from bot.slack.api import SlackApi, SlackRefused, SlackUnreachable
 from bot.slack.blocks import Message, View, fitted
 from bot.slack.call import ModalTooLate
@@ -22,8 +23,9 @@ _CLOSED = frozenset({"not_found", "view_not_found"})
 class SlackOutlet:
     """Sends answers by response_url, ephemeral post, direct message or modal."""
 
-    def __init__(self, api: SlackApi, poster: Poster, files: SlackFiles) -> None:
+    def __init__(self, api: SlackApi, poster: Poster, files: SlackFiles, charts: Charts) -> None:
         self._api = api
+        self._charts = charts
         self._poster = poster
         self._files = files
 
@@ -32,6 +34,14 @@ class SlackOutlet:
         if allowed is None:
             log.warning("a response_url that is not slack's")
             return False
+        try:
+            return await self._charts.sent(message, lambda form: self._answered(allowed, form, replace))
+        except SlackRefused as refusal:
+            log.warning("answer refused", word=refusal.word)
+            return False
+
+    async def _answered(self, url: httpx.URL, message: Message, replace: bool) -> bool:  # noqa: FBT001
+        """Post to a response_url. Raises SlackRefused where Slack does not take the blocks."""
         within = fitted(message)
         body = {
             "response_type": "ephemeral",
@@ -40,17 +50,20 @@ class SlackOutlet:
             "blocks": within.blocks,
         }
         try:
-            response = await self._api.http.post(allowed, json=body)
+            response = await self._api.http.post(url, json=body)
         except httpx.HTTPError as error:
             log.warning("answer not delivered", error=type(error).__name__)
             return False
+        # Slack has been seen to say so with status 200 as well as 400, as JSON and as a bare word.
+        if word := next((word for word in REFUSED_BLOCKS if word in response.text[:500]), None):
+            raise SlackRefused(word, method="response_url")
         if response.status_code != 200:
             log.warning("answer refused", status=response.status_code)
         return response.status_code == 200
 
     async def whisper(self, channel: str, user_id: str, message: Message) -> bool:
-        within = fitted(message)
-        try:
+        async def send(form: Message) -> None:
+            within = fitted(form)
             await self._api.write(
                 "chat.postEphemeral",
                 is_repeatable=True,
@@ -59,6 +72,9 @@ class SlackOutlet:
                 text=within.text,
                 blocks=within.blocks,
             )
+
+        try:
+            await self._charts.sent(message, send)
         except (SlackRefused, SlackUnreachable):
             return False
         return True

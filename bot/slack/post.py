@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import httpx
 
 from bot.kit.clock import Clock
 from bot.kit.logs import get_logger
+from bot.slack.abilities import REFUSED_BLOCKS, Charts
 from bot.slack.api import SlackApi, SlackRefused, SlackUnclear, SlackUnreachable
 from bot.slack.blocks import Message, fitted
 
@@ -23,7 +24,6 @@ PACE_S = 1.0
 HISTORY_PAGES = 3
 HISTORY_PAGE = 100
 UPLOAD_TIMEOUT_S = 60.0
-_REFUSED_BLOCKS = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long"})
 _KEPT_AT_MOST = 5000
 _PIECE_BYTES = 256 * 1024
 
@@ -39,9 +39,10 @@ class Posted:
 class Poster:
     """Posts as the bot. Everything here may take long: never await it before an acknowledgement."""
 
-    def __init__(self, api: SlackApi, clock: Clock) -> None:
+    def __init__(self, api: SlackApi, clock: Clock, charts: Charts | None = None) -> None:
         self._api = api
         self._clock = clock
+        self._charts = charts or Charts(api, clock)
         self._free_at: dict[str, float] = {}
         self._direct: dict[str, str] = {}
 
@@ -61,28 +62,22 @@ class Poster:
         the message may stand twice. Raises SlackRefused, SlackUnreachable.
         """
         mark = uuid.uuid4().hex
-        body = _body(message) | {"channel": channel, "metadata": _marked(metadata, mark)}
+        place: dict[str, Any] = {"channel": channel, "metadata": _marked(metadata, mark)}
         if thread_ts:
-            body |= {"thread_ts": thread_ts, "reply_broadcast": broadcast}
+            place |= {"thread_ts": thread_ts, "reply_broadcast": broadcast}
         await self._pace(channel)
         try:
-            return await self._posted(channel, body)
+            return await self._posted(message, place)
         except SlackUnclear:
             if earlier := await self._look_back(channel, mark, thread_ts):
                 return earlier
-            return await self._posted(channel, body)
+            return await self._posted(message, place)
 
     async def update(self, posted: Posted, message: Message) -> None:
         """Rewrite a message in place. Raises SlackRefused (`message_not_found`), SlackUnreachable."""
-        body = _body(message) | {"channel": posted.channel, "ts": posted.ts}
-        body.setdefault("blocks", [])
-        try:
-            await self._api.write("chat.update", is_repeatable=True, **body)
-        except SlackRefused as refusal:
-            if refusal.word not in _REFUSED_BLOCKS:
-                raise
-            log.warning("slack refused the blocks of a message", word=refusal.word)
-            await self._api.write("chat.update", is_repeatable=True, **(body | {"blocks": []}))
+        # Blocks that are left out of an update would stay as they were.
+        place = {"channel": posted.channel, "ts": posted.ts, "blocks": []}
+        await self._sent("chat.update", message, place, is_repeatable=True)
 
     async def direct(
         self, user_id: str, message: Message, *, metadata: Mapping[str, Any] | None = None
@@ -139,16 +134,26 @@ class Poster:
                 return Posted(channel, str(message["ts"]))
         return None
 
-    async def _posted(self, channel: str, body: dict[str, Any]) -> Posted:
+    async def _posted(self, message: Message, place: Mapping[str, Any]) -> Posted:
+        told = await self._sent("chat.postMessage", message, place, is_repeatable=False)
+        return Posted(str(told.get("channel") or place["channel"]), str(told["ts"]))
+
+    async def _sent(
+        self, method: str, message: Message, place: Mapping[str, Any], *, is_repeatable: bool
+    ) -> dict[str, Any]:
+        """Send a message with its charts, with bars in their place, or as text, whichever Slack takes."""
+
+        async def send(form: Message) -> dict[str, Any]:
+            body = {**place, **_body(form)}
+            return await self._api.write(method, is_repeatable=is_repeatable, **body)
+
         try:
-            told = await self._api.write("chat.postMessage", **body)
+            return await self._charts.sent(message, send)
         except SlackRefused as refusal:
-            if refusal.word not in _REFUSED_BLOCKS or "blocks" not in body:
+            if refusal.word not in REFUSED_BLOCKS or not message.blocks:
                 raise
             log.warning("slack refused the blocks of a message", word=refusal.word)
-            bare = {key: value for key, value in body.items() if key != "blocks"}
-            told = await self._api.write("chat.postMessage", **bare)
-        return Posted(str(told.get("channel") or channel), str(told["ts"]))
+        return await send(replace(message, blocks=[]))
 
     async def _pace(self, channel: str) -> None:
         now = self._clock.monotonic()

@@ -185,13 +185,13 @@ async def test_apple_refuses_a_rejected_token_and_throttles_some_until_taken_bac
 async def test_put_everything_back_leaves_no_switch_thrown(drawer: Drawer) -> None:
     first = await drawer.state()
     organisation = first["organisations"][0]["id"]
-    for switch in ("throttle", "slow", "refuse_posts"):
+    for switch in ("throttle", "slow", "refuse_posts", "refuse_charts"):
         assert (await drawer.throws(switch))[switch] is True
     await drawer.throws("terms", of=organisation)
     await drawer.throws("rejected", of="paris")
     assert drawer.box.apple.switches.slow_page_ms > 0
     back = (await drawer.post("back")).json()
-    assert not any(back[switch] for switch in ("throttle", "slow", "refuse_posts"))
+    assert not any(back[switch] for switch in ("throttle", "slow", "refuse_posts", "refuse_charts"))
     assert all(entry["terms_signed"] for entry in back["organisations"])
     assert not any(server["rejected"] for server in back["servers"])
 

@@ -42,6 +42,8 @@ class WebApi:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     socket_frames: list[dict[str, Any]] = field(default_factory=list)
     answer_status: int = 200
+    #: With which status an answer with a chart is refused, None where charts are taken.
+    refuse_charts_with: int | None = None
     base: str = ""
 
     def add_user(self, user_id: str, **known: Any) -> None:
@@ -153,6 +155,9 @@ class WebApi:
         return {"upload_url": f"{self.base}/upload", "file_id": "F9"}
 
     async def _answered(self, request: web.Request) -> web.StreamResponse:
+        if self.refuse_charts_with and "data_visualization" in await request.text():
+            refusal = {"ok": False, "error": "invalid_blocks"}
+            return web.json_response(refusal, status=self.refuse_charts_with)
         if self.answer_status == 200:
             self.answers.append(await request.json())
         return web.Response(text="ok", status=self.answer_status)

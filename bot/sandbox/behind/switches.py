@@ -33,7 +33,7 @@ class NothingToBringBack(EnrollbotError):
 class SwitchOrder(msgspec.Struct, forbid_unknown_fields=True):
     """`of` names the organisation (`terms`, by id) or the server (`rejected`, by name)."""
 
-    switch: Literal["terms", "rejected", "throttle", "slow", "refuse_posts"]
+    switch: Literal["terms", "rejected", "throttle", "slow", "refuse_posts", "refuse_charts"]
     on: bool
     of: str | None = None
 
@@ -93,6 +93,7 @@ class Switches:
             "throttle": apple.switches.throttle_fraction > 0,
             "slow": apple.switches.slow_page_ms > 0,
             "refuse_posts": self._slack.refuse_posts is not None,
+            "refuse_charts": self._slack.refuse_charts,
             "moved": moved and {"server": moved.server, "to": moved.to, "count": len(moved.serials)},
         }
 
@@ -121,6 +122,8 @@ class Switches:
                 self._apple.switches.slow_page_ms = SLOW_PAGE_MS if order.on else 0
             case "refuse_posts":
                 self._slack.refuse_posts = REFUSAL if order.on else None
+            case "refuse_charts":
+                self._slack.refuse_charts = order.on
 
     def put_back(self) -> None:
         """Take every switch and every move of devices back. Added ones stay; the clock never goes back."""
@@ -132,7 +135,7 @@ class Switches:
         for server in self._apple.servers.values():
             if server.credentials is not None and server.credentials.is_rejected:
                 self._apple.reject_token(server, rejected=False)
-        for name in ("throttle", "slow", "refuse_posts"):
+        for name in ("throttle", "slow", "refuse_posts", "refuse_charts"):
             self.throw(msgspec.convert({"switch": name, "on": False}, SwitchOrder))
 
     def devices(self, order: DeviceOrder) -> int:

@@ -281,6 +281,8 @@ class SlackStandIn:
             raise SlackRefuses(self.faults.refuse[method])
         if method in POSTS and self.faults.refuse_posts:
             raise SlackRefuses(self.faults.refuse_posts)
+        if method in POSTS:
+            self._check_charts(arguments.json("blocks"))
         if method in POSTS and self.faults.channel_limit:
             now = self._clock.now().timestamp()
             channel = str(arguments.given.get("channel", ""))
@@ -288,6 +290,15 @@ class SlackStandIn:
             if len(recent) >= BURST:
                 raise SlackRefuses("ratelimited", retry_after=1)
             self._posts[channel] = [*recent, now]
+
+    def _check_charts(self, blocks: Any) -> None:
+        """Refuse charts as Slack refuses a block that a workspace does not know."""
+        if not self.faults.refuse_charts or not isinstance(blocks, list):
+            return
+        for index, block in enumerate(blocks):
+            if isinstance(block, dict) and block.get("type") == "data_visualization":
+                line = f"[ERROR] unsupported type: data_visualization [json-pointer:/blocks/{index}/type]"
+                raise SlackRefuses("invalid_blocks", details=[line])
 
     # -- response URLs and files
 
@@ -298,7 +309,9 @@ class SlackStandIn:
             return PlainTextResponse("Service Unavailable", 503)
         answer, status = "ok", 200
         try:
-            self.hooks.use(request.path_params["hook_id"], _object(raw))
+            body = _object(raw)
+            self._check_charts(body.get("blocks"))
+            self.hooks.use(request.path_params["hook_id"], body)
         except SlackRefuses as refusal:
             answer = refusal.word
             status = 404 if answer in ("invalid_hook", "used_url", "expired_url") else 400

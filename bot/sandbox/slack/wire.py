@@ -22,6 +22,7 @@ class Faults:
     """What goes wrong. Everything is off at first; `reset()` switches all off again.
 
     `refuse_posts` is the word with which posts are refused, `refuse` the word for a method by its name;
+    `refuse_charts` makes messages with charts `invalid_blocks`, as in workspaces that do not have them yet;
     `rate_limit` the Retry-After in seconds with which every call is turned away; `channel_limit` switches
     Slack's own limit on (about one message a second and channel); `slow` holds every answer back for so many
     seconds; `down` answers every call with status 503; `deliver_twice` and `drop_answers` count down: so many
@@ -30,6 +31,7 @@ class Faults:
 
     refuse_posts: str | None = None
     refuse: dict[str, str] = field(default_factory=dict)
+    refuse_charts: bool = False
     rate_limit: int | None = None
     channel_limit: bool = False
     slow: float = 0.0

@@ -10,6 +10,7 @@ export type State = {
   throttle: boolean;
   slow: boolean;
   refuse_posts: boolean;
+  refuse_charts: boolean;
   moved: { server: string; to: string | null; count: number } | null;
 };
 
@@ -43,7 +44,7 @@ async function ask<T>(path: string, body?: unknown): Promise<T> {
   return answer as T;
 }
 
-export type Switch = "terms" | "rejected" | "throttle" | "slow" | "refuse_posts";
+export type Switch = "terms" | "rejected" | "throttle" | "slow" | "refuse_posts" | "refuse_charts";
 
 export const calls = {
   state: () => ask<State>("state"),

@@ -127,7 +127,7 @@ export function Switches({ state, asked, take, say }: { state: State; asked: num
   const tokens = state.servers.filter((server) => server.has_token);
   const many = state.organisations.length > 1;
   const thrown = state.organisations.filter((org) => !org.terms_signed).length + tokens.filter((server) => server.rejected).length
-    + [state.throttle, state.slow, state.refuse_posts, state.moved].filter(Boolean).length;
+    + [state.throttle, state.slow, state.refuse_posts, state.refuse_charts, state.moved].filter(Boolean).length;
   return (
     <div className="parts">
       <Part title="Time"><Clock state={state} asked={asked} act={act} /></Part>
@@ -148,6 +148,8 @@ export function Switches({ state, asked, take, say }: { state: State; asked: num
           onChange={(on) => void act(() => calls.throw("slow", on))} />
         <Row name="Slack refuses posts" on={state.refuse_posts} text="As when the bot was taken out of the channel. Nothing is lost: what it has to say comes when this is off again."
           onChange={(on) => void act(() => calls.throw("refuse_posts", on))} />
+        <Row name="Slack without charts" on={state.refuse_charts} text="As in a workspace that does not have them yet. The bot sends bars of text instead, and remembers that for four weeks."
+          onChange={(on) => void act(() => calls.throw("refuse_charts", on))} />
       </Part>
       <Part title="Devices"><Devices state={state} act={act} /></Part>
     </div>
