@@ -26,13 +26,13 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from bot.apple.answers import is_web_page
 from bot.apple.dep.auth import Credentials
 from bot.kit.errors import EnrollbotError
 
 MAX_FILE_BYTES = 64 * 1024
 CERTIFICATE_YEARS = 10
 
-_WEB_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|\?xml|html|head|body)\b", re.IGNORECASE)
 _ENVELOPED_DATA = bytes.fromhex("06092a864886f70d010703")
 # what asn1crypto and cryptography raise on bytes that are not what they should be
 _UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError)
@@ -263,7 +263,7 @@ def _what_else(encoded: bytes) -> TokenFileUnusable:
     """Name what somebody uploaded that holds no enveloped data."""
     if b'"consumer_key"' in encoded:
         return NotATokenFile("This is a server token that somebody has already decrypted.")
-    if _WEB_PAGE.match(encoded):
+    if is_web_page(encoded):
         return NotATokenFile("This is a web page, not a server token.")
     try:
         x509.load_der_x509_certificate(encoded)

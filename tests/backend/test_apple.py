@@ -10,8 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from bot.apple.dep.auth import Credentials
-from bot.apple.dep.client import DepService, Patience
+from bot.apple.dep.client import DepService
 from bot.apple.dep.wire import Device
+from bot.apple.exchange import Patience
 from bot.backend import port
 from bot.backend.apple import AppleBackend, AppleConnection
 from bot.backend.port import DeviceFacts, DeviceResult, EnrollmentBackend

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from bot.apple.dep.auth import Credentials
-from bot.apple.dep.client import DepService, Patience
+from bot.apple.dep.client import DepService
+from bot.apple.exchange import Patience
 from bot.backend.apple import AppleBackend, AppleConnection
 from bot.backend.apple_profile import body_of, read_body
 from bot.backend.apple_screens import APPLE_SCREENS

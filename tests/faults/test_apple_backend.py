@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.apple.dep.client import DepService, Patience
+from bot.apple.dep.client import DepService
+from bot.apple.exchange import Patience
 from bot.backend import port
 from bot.backend.apple import AppleBackend, AppleConnection
 from bot.sandbox.apple.stand_in import AppleStandIn, serve

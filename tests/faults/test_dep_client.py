@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from bot.apple.dep import errors, wire
 from bot.apple.dep.auth import Credentials
-from bot.apple.dep.client import DepClient, DepService, Patience
+from bot.apple.dep.client import DepClient, DepService
+from bot.apple.exchange import Patience
 from bot.backend.port import Session
 from tests.fakes.clock import FakeClock
 from tests.fakes.scripted_http import Asked, Fault, Reply, ScriptedHttp, json_reply, word_reply

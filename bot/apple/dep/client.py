@@ -3,23 +3,19 @@
 https://developer.apple.com/documentation/devicemanagement/device-assignment
 """
 
-import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Generic, TypeVar
 
 import httpx
 import msgspec
 from pydantic import SecretStr
 
-from bot import __version__
+from bot.apple.answers import Answer
 from bot.apple.dep import wire
 from bot.apple.dep.auth import Credentials, S, Sessions, authorization
 from bot.apple.dep.errors import (
-    Answer,
     DepFailure,
     MethodRefused,
     SessionInvalid,
@@ -28,7 +24,7 @@ from bot.apple.dep.errors import (
     Unreadable,
     failure_of,
 )
-from bot.kit.addresses import is_loopback
+from bot.apple.exchange import AnswerTooLong, NoAnswer, Patience, exchange, open_http, without_cookies
 from bot.kit.clock import Clock
 from bot.kit.logs import get_logger
 
@@ -38,12 +34,9 @@ MAX_DEVICES = 1000
 """Devices that one call may carry (Apple: "limit requests to 1000 devices at a time")."""
 
 SESSION_HEADER = "x-adm-auth-session"
-_MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # A call that keeps meeting sessions which others have just replaced gives up here.
 _SESSIONS_A_CALL = 3
 _HEADERS = {
-    # a missing or unknown product name is refused by the service
-    "User-Agent": f"enrollbot/{__version__}",
     "X-Server-Protocol-Version": "10",
     "Accept": "application/json;charset=UTF8",
     "Content-Type": "application/json;charset=UTF8",
@@ -53,49 +46,21 @@ D = TypeVar("D")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait, in seconds, and how often to try.
-
-    `exchange_s` bounds one request with its answer, `call_s` all tries of a call with the waits
-    between them. A service that asks for a longer wait than `longest_retry_after_s` is not asked
-    again within the call.
-    """
-
-    connect_s: float = 10.0
-    read_s: float = 30.0
-    exchange_s: float = 90.0
-    call_s: float = 300.0
-    tries: int = 7
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 30.0
-    longest_retry_after_s: float = 180.0
-
-
 class DepService:
     """The enrollment service at one address: connections shared by the clients of all tokens."""
 
     def __init__(
         self, http: httpx.AsyncClient, *, base_url: str, clock: Clock, patience: Patience | None = None
     ) -> None:
-        # sessions of different organisations share the connections: no cookie may pass between them
-        http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.http = http
+        self.http = without_cookies(http)
         self.base_url = base_url.rstrip("/")
         self.clock = clock
         self.patience = patience or Patience()
-        self.random = random.SystemRandom()
 
     @classmethod
     def open(cls, *, base_url: str, clock: Clock, patience: Patience | None = None) -> "DepService":
         """Make a service with connections of its own; close it with `aclose`."""
-        http = httpx.AsyncClient(
-            limits=httpx.Limits(max_connections=20),
-            follow_redirects=False,
-            # A proxy of the environment must not stand between the bot and a stand-in on this machine.
-            trust_env=not is_loopback(httpx.URL(base_url).host),
-        )
-        return cls(http, base_url=base_url, clock=clock, patience=patience)
+        return cls(open_http(base_url), base_url=base_url, clock=clock, patience=patience)
 
     async def aclose(self) -> None:
         await self.http.aclose()
@@ -110,51 +75,19 @@ class DepService:
     ) -> Answer:
         """Send one request (method, path) and read its answer to the end, or raise `Unreachable`."""
         method, path = request
-        limits = self.patience
         try:
-            async with asyncio.timeout(limits.exchange_s):
-                async with self.http.stream(
-                    method,
-                    self.base_url + path,
-                    params=params,
-                    content=body,
-                    headers={**_HEADERS, **headers},
-                    timeout=httpx.Timeout(limits.read_s, connect=limits.connect_s, pool=limits.exchange_s),
-                    follow_redirects=False,
-                ) as response:
-                    return Answer(response.status_code, _lower(response.headers), await _whole(response))
-        except TimeoutError:
-            raise Unreachable("no whole answer in time") from None
-        except httpx.HTTPError as failure:
-            raise Unreachable(_kind_of_failure(failure)) from None
-
-
-def _lower(headers: httpx.Headers) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
-
-
-async def _whole(response: httpx.Response) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for part in response.aiter_bytes():
-        size += len(part)
-        if size > _MAX_ANSWER_BYTES:
-            raise Unreadable("an answer too long to read")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _kind_of_failure(failure: httpx.HTTPError) -> str:
-    """Say what failed in words of our own: a library's text may repeat an address with its key."""
-    if isinstance(failure, httpx.ConnectTimeout):
-        return "no connection in time"
-    if isinstance(failure, httpx.TimeoutException):
-        return "no whole answer in time"
-    if isinstance(failure, httpx.ConnectError):
-        return "no connection"
-    if isinstance(failure, httpx.ProxyError):
-        return "the proxy refused"
-    return "the connection broke off"
+            return await exchange(
+                self.http,
+                (method, self.base_url + path),
+                patience=self.patience,
+                headers={**_HEADERS, **headers},
+                params=params,
+                body=body,
+            )
+        except NoAnswer as failure:
+            raise Unreachable(str(failure)) from None
+        except AnswerTooLong:
+            raise Unreadable("an answer too long to read") from None
 
 
 class DepClient(Generic[S]):
@@ -297,20 +230,9 @@ class DepClient(Generic[S]):
 
     def _wait_after(self, failure: Transient, failures: int, started: float) -> float | None:
         """Return the seconds to wait before the next try, None when there is to be none."""
-        patience = self._service.patience
-        jitter = self._service.random.uniform
-        if failure.retry_after:
-            asked = failure.retry_after.total_seconds()
-            if asked > patience.longest_retry_after_s:
-                return None
-            wait = asked + jitter(0.0, min(asked / 10, 1.0))
-        else:
-            longest = min(patience.first_wait_s * 2 ** (failures - 1), patience.longest_wait_s)
-            wait = longest * jitter(0.5, 1.0)
         spent = self._service.clock.monotonic() - started
-        if failures >= patience.tries or spent + wait > patience.call_s or self._is_too_late(wait):
-            return None
-        return wait
+        wait = self._service.patience.wait_after(failures, retry_after=failure.retry_after, spent_s=spent)
+        return None if wait is None or self._is_too_late(wait) else wait
 
     def _is_too_late(self, wait: float) -> bool:
         if self._deadline is None:

@@ -13,37 +13,15 @@ were seen on the live service by others and are not documented.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
+from bot.apple.answers import Answer
 from bot.kit.errors import EnrollbotError
 
 MAX_WORD = 200
 CLOCK_TOLERANCE = timedelta(minutes=5)
-_LONGEST_RETRY_AFTER = timedelta(days=1)
-_WEB_PAGE = re.compile(rb"\s*<(!doctype|\?xml|html|head|body|title|h1)\b", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer of the service, read to its end. Header names are in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = field(repr=False)
-
-    @property
-    def date(self) -> datetime | None:
-        """The service's own clock."""
-        return _http_date(self.headers.get("date", ""))
-
-    @property
-    def is_web_page(self) -> bool:
-        return _WEB_PAGE.match(self.body) is not None
 
 
 class DepFailure(EnrollbotError):
@@ -192,7 +170,7 @@ def failure_of(answer: Answer, *, now: datetime, is_login: bool = False) -> DepF
     if kind is TokenRejected and theirs is not None and abs(theirs - now) > CLOCK_TOLERANCE:
         return ClockWrong(word, ours=now, theirs=theirs)
     if issubclass(kind, Transient):
-        wait = _retry_after(answer.headers.get("retry-after", ""), since=theirs or now)
+        wait = answer.retry_after(now=now)
         return kind(word, at=theirs, status=answer.status, retry_after=wait)
     return kind(word, at=theirs, status=answer.status)
 
@@ -229,21 +207,3 @@ def _said(body: bytes) -> str:
             return text[:MAX_WORD]
         text = found.code or found.error or text
     return text.strip(' "\r\n\t')[:MAX_WORD]
-
-
-def _retry_after(text: str, *, since: datetime) -> timedelta | None:
-    """Read a Retry-After header: seconds or an HTTP date. At most a day; None when there is none."""
-    if re.fullmatch(r"\s*\d{1,9}(\.\d{1,9})?\s*", text):
-        return min(timedelta(seconds=float(text)), _LONGEST_RETRY_AFTER)
-    moment = _http_date(text)
-    if moment is None:
-        return None
-    return min(max(moment - since, timedelta()), _LONGEST_RETRY_AFTER)
-
-
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from bot.apple.answers import read_moment
 from bot.apple.dep.errors import Unreadable
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -227,15 +228,6 @@ def _mended(key: str, value: object) -> object:
     if key in _LISTS and isinstance(value, str):
         return [value] if value else []
     return value
-
-
-def read_moment(text: str) -> datetime | None:
-    """Read an ISO 8601 time as UTC; None for what is no time."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def is_true(value: bool | str | None) -> bool:  # noqa: FBT001 (a value of Apple's, not a switch)

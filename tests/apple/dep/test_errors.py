@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.apple.answers import Answer
 from bot.apple.dep import errors
-from bot.apple.dep.errors import Answer, failure_of
+from bot.apple.dep.errors import failure_of
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 
