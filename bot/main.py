@@ -23,6 +23,8 @@ from bot.assignments.books import Books as RequestBooks
 from bot.assignments.service import AssignmentService
 from bot.audit.service import AuditService
 from bot.backend.apple import AppleBackend
+from bot.backend.apple_content import AppleContent
+from bot.backend.content import ContentBackend
 from bot.devices import jobs as device_jobs
 from bot.devices import slack as device_screens
 from bot.devices.service import DeviceService
@@ -78,6 +80,7 @@ class Services:
     db: Database
     leases: Leases
     background: Background
+    content: ContentBackend
     audit: AuditService
     access: AccessService
     api_tokens: ApiTokenService
@@ -100,14 +103,23 @@ async def services(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
     db = Database.open(url)
     try:
         await check_keys(db, keyring)
-        async with AppleBackend.open(settings.dep_url, clock=clock, steps_file=settings.abm_steps) as backend:
-            yield _wire(settings, clock, db=db, keyring=keyring, backend=backend)
+        async with (
+            AppleBackend.open(settings.dep_url, clock=clock, steps_file=settings.abm_steps) as backend,
+            AppleContent.open(settings.vpp_url, clock=clock) as content,
+        ):
+            yield _wire(settings, clock, db=db, keyring=keyring, backend=backend, content=content)
     finally:
         await db.close()
 
 
 def _wire(
-    settings: Settings, clock: Clock, db: Database, keyring: Keyring, backend: AppleBackend
+    settings: Settings,
+    clock: Clock,
+    *,
+    db: Database,
+    keyring: Keyring,
+    backend: AppleBackend,
+    content: ContentBackend,
 ) -> Services:
     background = Background()
     leases = Leases(db, clock)
@@ -160,6 +172,7 @@ def _wire(
         db,
         leases,
         background,
+        content,
         audit,
         access,
         api_tokens,
@@ -222,8 +235,11 @@ async def registered_commands(settings: Settings) -> Sequence[Command]:
     db = Database.open(settings.database_url.get_secret_value())
     slack = Slack.connect(SecretStr(""), api_url=settings.slack_api_url, clock=clock)
     try:
-        async with AppleBackend.open(settings.dep_url, clock=clock, steps_file=settings.abm_steps) as backend:
-            wired = _wire(settings, clock, db=db, keyring=keyring, backend=backend)
+        async with (
+            AppleBackend.open(settings.dep_url, clock=clock, steps_file=settings.abm_steps) as backend,
+            AppleContent.open(settings.vpp_url, clock=clock) as content,
+        ):
+            wired = _wire(settings, clock, db=db, keyring=keyring, backend=backend, content=content)
             return list(_router(wired, slack).commands.values())
     finally:
         await slack.close()

@@ -113,8 +113,11 @@ class ContentUnavailable(BackendError):
 
 
 class ContentRefused(BackendError):
-    """The service refused a request as wrong. `number` is its own number of the error."""
+    """The service refused a request as wrong or not allowed.
 
-    def __init__(self, message: str, *, number: int) -> None:
+    `number` is its own number of the error, None where it gave none.
+    """
+
+    def __init__(self, message: str, *, number: int | None) -> None:
         super().__init__(message)
         self.number = number

@@ -37,7 +37,8 @@ _SECRET_TEXT = re.compile(
             r"\b(?-i:eb)_[\w-]{20,}",  # API tokens of this bot
             r"\b(?-i:CK|CS|AT|AS)_\w{8,}",  # the OAuth values of a server token
             r'oauth_\w+="[^"]*"',
-            r"(?<=bearer )\S+|(?<=basic )\S{8,}",
+            r"(?<![\w+/=])(?-i:eyJ|eyA|ewo|ewk|ew0)[\w+/.=-]{40,}",  # JSON in base64: a content token
+            r"(?<=itvt=)[^\s;\"']+|(?<=bearer )\S+|(?<=basic )\S{8,}",
             r"https?://[^\s\"']*/(?:actions|commands|services)/[^\s\"']+",  # response_url, webhooks
             # A key that was cut off has no END.
             r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",

@@ -32,6 +32,8 @@ PLANTED = {
     PRIVATE_KEY: "planted",
     PRIVATE_KEY[:55]: "MIIEow",
     repr(PRIVATE_KEY): "planted",
+    "file eyJ0b2tlbiI6ICJwbGFudGVkLWluc2lkZSIsICJleHBEYXRlIjogIjIwMjctMTEtMDgifQ==": "cGxhbnRlZC",
+    "Cookie: itvt=planted/token+=; a=b": "planted",
     "https://hooks.slack.com/commands/T1/2/planted": "planted",
     "https://hooks.slack.com/actions/T1/2/planted": "planted",
     "http://127.0.0.1:3001/services/T1/B1/planted": "planted",
