@@ -44,6 +44,8 @@ from bot.kit.listening import listen
 from bot.kit.once import claim_once
 from bot.kit.secrets import Keyring, check_keys
 from bot.kit.web import web_app
+from bot.licenses import jobs as license_jobs
+from bot.licenses.service import LicenseService
 from bot.migrations import FOLDER
 from bot.profiles import jobs as profile_jobs
 from bot.profiles import slack as profile_screens
@@ -85,6 +87,7 @@ class Services:
     access: AccessService
     api_tokens: ApiTokenService
     tokens: TokenService
+    licenses: LicenseService
     profiles: ProfileService
     devices: DeviceService
     assignments: AssignmentService
@@ -128,6 +131,16 @@ def _wire(
     api_tokens = ApiTokenService(db=db, clock=clock, audit=audit)
     tokens = TokenService(
         db=db, clock=clock, keyring=keyring, audit=audit, backend=backend, settings=settings
+    )
+    licenses = LicenseService(
+        db=db,
+        clock=clock,
+        keyring=keyring,
+        audit=audit,
+        backend=content,
+        leases=leases,
+        texts=backend.texts,
+        settings=settings,
     )
     profiles = ProfileService(
         db=db, clock=clock, audit=audit, backend=backend, tokens=tokens, settings=settings
@@ -177,6 +190,7 @@ def _wire(
         access,
         api_tokens,
         tokens,
+        licenses,
         profiles,
         devices,
         assignments,
@@ -213,6 +227,7 @@ def assemble(wired: Services) -> Bot:
 
     jobs = Jobs(wired.db, wired.clock, wired.background)
     token_jobs.register(jobs, wired.tokens)
+    license_jobs.register(jobs, wired.licenses)
     profile_jobs.register(jobs, wired.profiles)
     device_jobs.register(
         jobs, wired.devices, poster=slack.poster, background=wired.background, settings=settings

@@ -1,0 +1,1 @@
+"""Content tokens and their licence counts."""
