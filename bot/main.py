@@ -17,6 +17,7 @@ from bot import __version__
 from bot.access import slack as access_screens
 from bot.access.api_tokens import ApiTokenService
 from bot.access.service import AccessService
+from bot.assignments import changes_slack as change_screens
 from bot.assignments import jobs as assignment_jobs
 from bot.assignments import slack as assignment_screens
 from bot.assignments.books import Books as RequestBooks
@@ -156,9 +157,6 @@ def _wire(
     )
     tokens.tell_running_work(devices.running_work)
 
-    async def present(token_id: str) -> int:
-        return (await devices.counts([token_id]))[token_id].present
-
     books = RequestBooks(
         db=db,
         clock=clock,
@@ -170,13 +168,13 @@ def _wire(
     )
     assignments = AssignmentService(books, devices=devices, leases=leases)
 
-    async def holds_of(_token_id: str, uuids: Sequence[str]) -> Sequence[str]:
+    async def holds_of(token_id: str, uuids: Sequence[str]) -> Sequence[str]:
         carried = sum((await devices.carried(uuids)).values())
+        requests = await assignments.holding(token_id, uuids)
         if carried == 1:
-            return ["1 device carries it"]
-        return [f"{carried:,} devices carry it"] if carried else []
+            return ["1 device carries it", *requests]
+        return [f"{carried:,} devices carry it", *requests] if carried else requests
 
-    tokens.tell_device_count(present)
     profiles.tell_holds(holds_of)
     audit.tell_involved(assignments.with_device)
     return Services(
@@ -349,6 +347,14 @@ def _router(wired: Services, slack: Slack) -> Router:
     )
     device_screens.register(router, wired.devices, clock=wired.clock)
     assignment_screens.register(router, wired.assignments, wired.profiles, approvals=settings.approvals)
+    change_screens.register(
+        router,
+        wired.assignments,
+        tokens=wired.tokens,
+        profiles=wired.profiles,
+        devices=wired.devices,
+        approvals=settings.approvals,
+    )
     return router
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from bot.assignments import rules
+from bot.assignments import rules, wording
 from bot.assignments.books import sentences
 from bot.assignments.errors import AlreadyDecided
 from bot.assignments.facts import DeviceResultRow, RequestView
@@ -41,6 +41,8 @@ CANCEL = "request.cancel"
 STOP = "request.stop"
 AGAIN = "request.again"
 CSV = "request.csv"
+WITH_WAITING = "request.with_waiting"
+WITHOUT_WAITING = "request.without_waiting"
 
 _MENTIONED = 10
 _IN_WORDS = {
@@ -61,6 +63,8 @@ def how_many(number: int) -> str:
 
 def what(view: RequestView) -> str:
     """Return in mrkdwn what a request does."""
+    if wording.is_about_token(view):
+        return wording.what(view)
     if view.action is Action.UNASSIGN:
         return f"Take the profile from {how_many(view.devices)}"
     return f"Assign {bold(view.profile_name or '')} to {how_many(view.devices)}"
@@ -69,7 +73,8 @@ def what(view: RequestView) -> str:
 def preview(view: RequestView, *, texts: BackendTexts, actor: str, approvals: str) -> Message:
     """Show what was found, to who asked only, with the buttons that lead on."""
     found = view.found
-    lines = [f"*Preview:* {what(view)} · token {escape(view.token_name)}", *_counts(view)]
+    about = "" if wording.is_about_token(view) else f" · token {escape(view.token_name)}"
+    lines = [f"*Preview:* {what(view)}{about}", *_counts(view)]
     told = [escape(text) for text in found.remarks]
     told += [escape(text) for text in sentences(found, service=texts.service)]
     told += _warnings(view, texts=texts)
@@ -83,15 +88,25 @@ def preview(view: RequestView, *, texts: BackendTexts, actor: str, approvals: st
             style="primary",
         )
     ]
-    if 0 < found.set_up < view.devices:
+    if found.waiting:
+        row.insert(0, _waiting_button(view))
+    elif 0 < found.set_up < view.devices:
         row.insert(0, button(f"Leave out the {found.set_up:,}", action_id=LEAVE_OUT, value=view.id))
-    row.append(button("Show devices", action_id=CSV, value=view.id))
+    if view.devices:
+        row.append(button("Show devices", action_id=CSV, value=view.id))
     return Message.of(
         section("\n".join(lines)),
         *(section(f":warning: {text}") for text in told),
         context("Nothing is requested yet. This preview is kept for 30 minutes."),
         actions(*row),
     )
+
+
+def _waiting_button(view: RequestView) -> Block:
+    """Ask whether devices that wait now get a new default too."""
+    if view.devices:
+        return button(f"Leave out the {view.devices:,} waiting", action_id=WITHOUT_WAITING, value=view.id)
+    return button(f"Include the {view.found.waiting:,} waiting", action_id=WITH_WAITING, value=view.id)
 
 
 def number_modal(view: RequestView) -> View:
@@ -155,6 +170,8 @@ def _described(view: RequestView, *, texts: BackendTexts, now: datetime) -> list
 
 
 def _headline(view: RequestView) -> str:
+    if wording.is_about_token(view):
+        return wording.headline(view)
     name = escape(short(view.profile_name or "", 60))
     if view.action is Action.UNASSIGN:
         return f"Take the profile from {how_many(view.devices)}"
@@ -166,10 +183,17 @@ def _about(view: RequestView, now: datetime) -> list[str]:
     until = ""
     if view.state is RequestState.PENDING and view.expires_at is not None:
         until = f" · expires {local_time(view.expires_at, now)}"
-    return [f"Requested by {mention(view.requested_by)} · token {escape(view.token_name)}{org}{until}"]
+    gone = " (removed)" if view.is_token_removed else ""
+    return [f"Requested by {mention(view.requested_by)} · token {escape(view.token_name)}{gone}{org}{until}"]
 
 
 def _counts(view: RequestView) -> list[str]:
+    if wording.is_about_token(view):
+        return [*wording.counts(view), *(_devices(view) if view.devices else [])]
+    return _devices(view)
+
+
+def _devices(view: RequestView) -> list[str]:
     found = view.found
     models = ", ".join(f"{count:,} {escape(short(model, 40))}" for model, count in found.by_model.items())
     named = {name: short(name, 40) for name in found.replaces}
@@ -182,6 +206,8 @@ def _counts(view: RequestView) -> list[str]:
 
 
 def _warnings(view: RequestView, *, texts: BackendTexts) -> list[str]:
+    if wording.is_about_token(view):
+        return wording.warnings(view, texts=texts)
     found = view.found
     told = []
     if view.action is Action.UNASSIGN:
@@ -219,7 +245,7 @@ def _who_decides(view: RequestView) -> str:
 def _decision_buttons(view: RequestView) -> Block:
     question = confirm(
         title=f"Approve {view.label}",
-        text=f"*{how_many(view.devices)}*: {_headline_of_confirm(view)}? The list is fixed; see Details.",
+        text=_question(view),
         confirm=f"Approve {view.label}",
         deny="Back",
         style="primary",
@@ -232,6 +258,12 @@ def _decision_buttons(view: RequestView) -> Block:
     )
 
 
+def _question(view: RequestView) -> str:
+    if wording.is_about_token(view):
+        return wording.question(view)
+    return f"*{how_many(view.devices)}*: {_headline_of_confirm(view)}? The list is fixed; see Details."
+
+
 def _headline_of_confirm(view: RequestView) -> str:
     if view.action is Action.UNASSIGN:
         return "take the profile from them"
@@ -240,7 +272,7 @@ def _headline_of_confirm(view: RequestView) -> str:
 
 def _later_buttons(view: RequestView) -> list[Block]:
     row = [button("Details", action_id=DETAILS, value=view.id)]
-    if view.state is RequestState.RUNNING and view.stop_asked_by is None:
+    if view.devices and view.state is RequestState.RUNNING and view.stop_asked_by is None:
         row.append(button("Stop", action_id=STOP, value=view.id, style="danger"))
     if view.state in (
         RequestState.EXPIRED,
@@ -261,7 +293,7 @@ def _decided(view: RequestView, now: datetime) -> str:
         lines.append(f"Reason: “{escape(view.decision_reason)}”")
     if view.stop_asked_by is not None and view.state is RequestState.RUNNING:
         lines.append(f"Stopped by {mention(view.stop_asked_by)}: it ends after the batch under way.")
-    if view.state in (RequestState.RUNNING, RequestState.DONE, RequestState.STOPPED):
+    if view.devices and view.state in (RequestState.RUNNING, RequestState.DONE, RequestState.STOPPED):
         lines.append(progress_line(view.outcomes))
     if view.state is RequestState.RUNNING and view.rests_until is not None and view.rests_until > now:
         lines.append(f"Goes on by itself {local_time(view.rests_until, now)}.")
@@ -282,10 +314,12 @@ def result(view: RequestView, *, texts: BackendTexts) -> Message:
     """Tell, in the card's thread, how it ended."""
     done = view.outcomes.get(Outcome.SUCCESS, 0) + view.outcomes.get(Outcome.ALREADY, 0)
     word = "stopped" if view.state is RequestState.STOPPED else "finished"
-    lines = [
-        f"*{view.label} {word}:* {done:,} of {how_many(view.devices)} as asked.",
-        progress_line(view.outcomes),
-    ]
+    told = list(wording.result(view, texts=texts)) if wording.is_about_token(view) else []
+    if view.devices:
+        told += [f"{done:,} of {how_many(view.devices)} as asked.", progress_line(view.outcomes)]
+    if view.is_token_removed and view.state is RequestState.STOPPED:
+        told.append("Its token was removed: what was not done by then is left out.")
+    lines = [f"*{view.label} {word}:* {told[0]}", *told[1:]]
     if view.outcomes.get(Outcome.FAILED):
         lines.append(
             f"Next: look at the file; devices that failed three times need {escape(texts.service)}'s support."
@@ -312,16 +346,16 @@ def details(
 ) -> Message:
     """Show who asked, what was found, and the first devices; the rest is in the file."""
     shown = "\n".join(f"{code(row.serial)} {escape(row.model)} · {row.outcome.value}" for row in rows)
-    more = f"\n… and {view.devices - len(rows):,} more" if view.devices > len(rows) else ""
+    shown += f"\n… and {view.devices - len(rows):,} more" if view.devices > len(rows) else ""
     told = sentences(view.found, service=texts.service)
     is_decided = view.state not in (RequestState.PREVIEW, RequestState.PENDING)
     return Message.of(
         *_described(view, texts=texts, now=now),
         *([section(_decided(view, now))] if is_decided else []),
-        section(shown + more),
+        *([section(shown)] if shown else []),
         *([context(escape(" ".join(told)))] if told else []),
         *([_decision_buttons(view)] if view.state is RequestState.PENDING else []),
-        actions(button("Get CSV", action_id=CSV, value=view.id)),
+        *([actions(button("Get CSV", action_id=CSV, value=view.id))] if view.devices else []),
     )
 
 
@@ -367,10 +401,8 @@ def request_list(views: Sequence[RequestView], *, slash: str, now: datetime) -> 
     blocks: list[Block] = [section("*Assignment requests*")]
     for view in views[:20]:
         at = local_time(view.requested_at or view.made_at, now)
-        line = (
-            f"*{view.label}* · {what(view)} · token {escape(view.token_name)}\n{view.state.value} ·"
-            f" {mention(view.requested_by)} {at}"
-        )
+        about = "" if wording.is_about_token(view) else f" · token {escape(view.token_name)}"
+        line = f"*{view.label}* · {what(view)}{about}\n{view.state.value} · {mention(view.requested_by)} {at}"
         is_preview = view.state is RequestState.PREVIEW
         blocks.append(
             section(

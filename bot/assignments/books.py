@@ -14,6 +14,7 @@ from bot.assignments.errors import DeliveredAgain, RequestUnknown
 from bot.assignments.facts import Found, RequestView
 from bot.assignments.models import Action, Request, RequestState
 from bot.audit.service import AuditService
+from bot.backend.profile import Platform
 from bot.kit.actor import Actor, Rights, Role
 from bot.kit.clock import Clock
 from bot.kit.db import Database
@@ -86,13 +87,15 @@ class Books:
             action=Action(row.action),
             state=RequestState(row.state),
             token_id=row.token_id,
-            token_name=token.name if token else "removed",
+            token_name=token.name if token else await self.tokens.name_in(session, row.token_id),
             org_name=token.org_name if token else None,
             tags=tags,
             profile_id=row.profile_id,
             profile_name=row.profile_name,
             profile_version=row.profile_version,
             profile_uuid=row.profile_uuid,
+            platforms=tuple(Platform(each) for each in row.platforms or ()),
+            sync_id=row.sync_id,
             devices=row.devices,
             found=msgspec.convert(row.facts, Found, strict=False),
             reason=row.reason,

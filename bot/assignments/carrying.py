@@ -60,6 +60,10 @@ class Carrying:
         try:
             async with self._leases.hold(f"request:{request_id}") as lease:
                 view = await self._view(request_id)
+                if view.action is Action.REMOVE:
+                    # All of it was done with the approval.
+                    await self._end(view, lease, RequestState.DONE)
+                    return await self._view(request_id)
                 if view.stop_asked_by is not None or view.is_token_removed:
                     # Nothing is asked any more: what was sent and not answered is told as left out.
                     await self._end(view, lease, RequestState.STOPPED)
@@ -146,9 +150,9 @@ class Carrying:
         began = self._books.clock.now()
         connection = await self._books.tokens.connection(view.token_id)
         try:
-            if view.action is Action.UNASSIGN or view.profile_uuid is None:
+            if view.action is Action.UNASSIGN:
                 return await connection.unassign(serials)
-            return await connection.assign(view.profile_uuid, serials)
+            return await connection.assign(view.profile_uuid or "", serials)
         except BackendError as error:
             await self._books.tokens.record_refusal(view.token_id, error, asked_at=began)
             raise

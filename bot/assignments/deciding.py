@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.assignments import rules, store
 from bot.assignments.books import SYSTEM, Books
+from bot.assignments.effects import Effects
 from bot.assignments.errors import (
     AlreadyDecided,
     HeldElsewhere,
@@ -27,6 +28,7 @@ class Deciding:
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self._effects = Effects(books)
 
     async def send(
         self, request_id: str, *, actor: Actor, typed: str | None = None, delivery: str | None = None
@@ -62,6 +64,8 @@ class Deciding:
             if settings.approvals == "off":
                 await self._begin(session, view, actor, by_what="approvals are off")
                 view = await self._books.load(session, request_id, actor, Role.OPERATOR)
+        if view.state is RequestState.RUNNING:
+            self._effects.look(view)
         return view
 
     async def approve(self, request_id: str, *, actor: Actor, delivery: str | None = None) -> RequestView:
@@ -79,10 +83,12 @@ class Deciding:
             view = await self._pending(session, request_id, actor, Role.APPROVER)
             if self._books.settings.approvals == "required" and view.requested_by == actor.id:
                 raise OwnRequest(view.label)
-            if requester.role_for(view.tags) < Role.OPERATOR:
+            if requester.role_for(view.tags) < rules.role_to_ask(view.action):
                 raise Stale(view.label, "who requested it may no longer do so")
             await self._begin(session, view, actor, by_what=by_what)
-            return await self._books.load(session, request_id, actor, Role.APPROVER)
+            view = await self._books.load(session, request_id, actor, Role.APPROVER)
+        self._effects.look(view)
+        return view
 
     async def deny(
         self, request_id: str, *, actor: Actor, reason: str, delivery: str | None = None
@@ -140,6 +146,7 @@ class Deciding:
         is_kept = self._books.clock.now() - view.made_at < rules.PREVIEW_KEPT
         if view.state is not RequestState.PREVIEW or view.requested_by != actor.id or not is_kept:
             raise PreviewGone
+        actor.require(rules.role_to_ask(view.action), tags=view.tags)
         return view
 
     async def _pending(self, session: AsyncSession, request_id: str, actor: Actor, role: Role) -> RequestView:
@@ -167,12 +174,14 @@ class Deciding:
         if held:
             raise HeldElsewhere(view.label, sum(held.values()), await self._label(session, list(held)))
         await store.hold_all(session, view.id)
+        await self._effects.apply(session, view, actor=actor)
         detail = {"approved_by": actor.id, "group": by_what, "reason": view.reason}
         await self._books.record(session, actor, "request.approved", view, detail)
 
     async def _label(self, session: AsyncSession, request_ids: Collection[str]) -> str:
         found = [await store.one(session, each) for each in sorted(set(request_ids))[:3]]
-        return ", ".join(f"REQ-{each.number}" for each in found if each is not None) or "another request"
+        labels = [f"REQ-{each.number}" for each in found if each is not None and each.number is not None]
+        return ", ".join(labels) or "the assignment of a default profile"
 
     async def _end(
         self,

@@ -1,7 +1,9 @@
 """What can be wrong with a request or a decision: named facts, written for a person."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
+from bot.backend.profile import Platform, ProfilePlatform
 from bot.kit.errors import EnrollbotError
 
 
@@ -110,8 +112,35 @@ class HeldElsewhere(AssignmentFault):
         )
 
 
+class PlatformWrong(AssignmentFault):
+    def __init__(self, typed: str) -> None:
+        super().__init__(f"“{typed}” is no platform.", next_step="Say ios, macos or tvos.")
+
+
+class PlatformDiffers(AssignmentFault):
+    def __init__(self, name: str, own: ProfilePlatform, wanted: Platform) -> None:
+        super().__init__(
+            f"Profile {name} is for {own.value}, not for {wanted.value}.",
+            next_step="Leave --platform out, or name another profile.",
+        )
+
+
+class NothingToChange(AssignmentFault):
+    """What was asked for is so already."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(f"{how} Nothing was requested.")
+
+
 class DeliveredAgain(AssignmentFault):
     """The same delivery was taken before; its first one answers."""
 
     def __init__(self) -> None:
         super().__init__("This was delivered before.")
+
+
+@contextlib.contextmanager
+def once() -> Iterator[None]:
+    """Stay silent about a delivery that was taken before: its first one answers."""
+    with contextlib.suppress(DeliveredAgain):
+        yield

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from bot.assignments.models import Action, Outcome, RequestState
+from bot.backend.profile import Platform
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +17,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     out: `unknown`, `removed`, `elsewhere` (of another token), `already` (carry the profile), `held` (in a
     running request). `set_up` and `other_platform` count devices of the request that deserve a warning.
     `examples` are a few serials for each reason.
+
+    Of a change of defaults, `defaults` are the names of the profiles that are default now, by platform, and
+    `waiting` is how many devices waited for a profile. Of a removal, `profiles` counts what the token has
+    and `ends` names the requests that end with it.
     """
 
     by_model: dict[str, int] = msgspec.field(default_factory=dict)
@@ -27,6 +32,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     overlaps: dict[str, int] = msgspec.field(default_factory=dict)
     of_token: int = 0
     remarks: list[str] = msgspec.field(default_factory=list)
+    defaults: dict[str, str] = msgspec.field(default_factory=dict)
+    waiting: int = 0
+    profiles: int = 0
+    ends: list[str] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,8 @@ class RequestView:
     profile_name: str | None
     profile_version: int | None
     profile_uuid: str | None
+    platforms: tuple[Platform, ...]
+    sync_id: str | None
     devices: int
     found: Found
     reason: str | None
@@ -72,7 +83,9 @@ class RequestView:
 
     @property
     def label(self) -> str:
-        return f"REQ-{self.number}" if self.number is not None else "preview"
+        if self.number is not None:
+            return f"REQ-{self.number}"
+        return "preview" if self.sync_id is None else "default profile"
 
     @property
     def needs_number(self) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from bot.assignments import rules, store
 from bot.assignments.books import Books, sentences, values_of
-from bot.assignments.errors import NoDevices, SeveralTokens, TooMany
+from bot.assignments.errors import NoDevices, PreviewGone, SeveralTokens, TooMany
 from bot.assignments.facts import RequestView
 from bot.assignments.models import Action, Outcome, Request, RequestDevice, RequestState
 from bot.devices.facts import MAX_ASKED_SERIALS, Asked, DeviceRow
@@ -87,7 +87,7 @@ class Previews:
             requested_by=actor.id,
             made_at=self._books.clock.now(),
         )
-        rows_of_it = [_device(request.id, row) for row in inside]
+        rows_of_it = [device_of(request.id, row) for row in inside]
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
             await store.add(session, request, rows_of_it)
@@ -98,6 +98,8 @@ class Previews:
         async with self._books.db.read() as session:
             before = await self._books.load(session, request_id, actor, Role.OPERATOR)
             devices = await store.devices(session, request_id)
+        if before.action not in (Action.ASSIGN, Action.UNASSIGN):
+            raise PreviewGone
         rows = await self._devices.of_serials([each.serial for each in devices], actor=actor)
         serials = [row.serial for row in rows.values() if row.profile_status != "pushed"]
         if not serials:
@@ -157,7 +159,8 @@ class Previews:
         return await self._books.tokens.get_by_id(ids.pop(), actor=actor)
 
 
-def _device(request_id: str, row: DeviceRow) -> RequestDevice:
+def device_of(request_id: str, row: DeviceRow) -> RequestDevice:
+    """Return a device of a request, with what it carries now."""
     carries = has_profile(row.profile_status, row.profile_uuid)
     return RequestDevice(
         request_id=request_id,

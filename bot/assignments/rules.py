@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
+from bot.assignments.errors import PlatformDiffers, PlatformWrong
 from bot.assignments.facts import Found, RequestView
 from bot.assignments.models import Action, RequestState
 from bot.backend.profile import Platform, ProfilePlatform
 from bot.devices.facts import DeviceRow
 from bot.devices.models import DeviceState
 from bot.devices.rules import has_profile
+from bot.kit.actor import Role
+from bot.profiles.facts import ProfileView
 
 MOST_DEVICES = 100_000
 BATCH = 1000
@@ -23,6 +26,7 @@ REST = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timed
 #: How long to wait before what Slack did not take is told again, by how often that was in a row.
 TELL_AGAIN = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
 _EXAMPLES = 5
+_TYPED = {"ipados": Platform.IOS, **{each.value: each for each in Platform if each is not Platform.OTHER}}
 
 _LABEL = re.compile(r"(?:req-?)?#?([0-9]{1,9})", re.IGNORECASE)
 
@@ -81,6 +85,26 @@ def found_of(
 
 def _suits(platform: ProfilePlatform, row: DeviceRow) -> bool:
     return row.platform == Platform.OTHER.value or platform.includes(Platform(row.platform))
+
+
+def role_to_ask(action: Action) -> Role:
+    """Return the role that somebody needs to ask for this; whoever approves holds approver."""
+    return Role.OPERATOR if action in (Action.ASSIGN, Action.UNASSIGN) else Role.ADMIN
+
+
+def platforms_of(typed: str | None, profile: ProfileView | None) -> tuple[Platform, ...]:
+    """Return the platforms whose default is meant: as typed, else the profile's own, else all.
+
+    Raises `PlatformWrong`, `PlatformDiffers`.
+    """
+    if typed is not None:
+        platform = _TYPED.get(typed.strip().lower())
+        if platform is None:
+            raise PlatformWrong(typed.strip()[:40])
+        if profile is not None and not profile.settings.platform.includes(platform):
+            raise PlatformDiffers(profile.name, profile.settings.platform, platform)
+        return (platform,)
+    return tuple(each for each in Platform if profile is None or profile.settings.platform.includes(each))
 
 
 def tell_again_after(tries: int) -> timedelta:

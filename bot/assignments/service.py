@@ -8,10 +8,12 @@ from bot.assignments import rules, store
 from bot.assignments.books import Books, RightsOf
 from bot.assignments.carrying import Carrying
 from bot.assignments.deciding import Deciding
-from bot.assignments.errors import RequestUnknown
+from bot.assignments.defaults import DefaultChanges
+from bot.assignments.errors import PreviewGone, RequestUnknown
 from bot.assignments.facts import DeviceResultRow, RequestView
-from bot.assignments.models import Outcome
+from bot.assignments.models import Action, Outcome
 from bot.assignments.previews import Previews
+from bot.assignments.removals import Removals
 from bot.backend.port import BackendTexts
 from bot.devices.service import DeviceService
 from bot.kit.actor import Actor, Role
@@ -34,7 +36,10 @@ class AssignmentService:
         # One door for the screens, without a line of its own for each of these.
         self.preview = previews.make
         self.without_set_up = previews.without_set_up
-        self.again = previews.again
+        self._previews = previews
+        self._defaults, self._removals = DefaultChanges(self._books, devices), Removals(self._books, devices)
+        self.preview_default = self._defaults.preview
+        self.preview_removal = self._removals.preview
         self.send = deciding.send
         self.approve = deciding.approve
         self.deny = deciding.deny
@@ -87,6 +92,34 @@ class AssignmentService:
                     *rows,
                 ]
             return [await self._books.view(session, row) for row in rows]
+
+    async def again(self, request_id: str, *, actor: Actor, delivery: str | None) -> RequestView:
+        """Make a preview of what a request asked for, as things are now."""
+        before = await self.get_by_id(request_id, actor=actor)
+        if before.action is Action.DEFAULT:
+            return await self._defaults.anew(
+                before, actor=actor, includes_waiting=before.devices > 0, delivery=delivery
+            )
+        if before.action is Action.REMOVE:
+            return await self._removals.preview(
+                before.token_id, actor=actor, reason=before.reason, delivery=delivery
+            )
+        return await self._previews.again(request_id, actor=actor, delivery=delivery)
+
+    async def with_waiting(
+        self, request_id: str, *, includes: bool, actor: Actor, delivery: str | None
+    ) -> RequestView:
+        """Make a preview of a default anew, with the devices that wait now or without them."""
+        before = await self.get_by_id(request_id, actor=actor)
+        if before.action is not Action.DEFAULT:
+            raise PreviewGone
+        return await self._defaults.anew(before, actor=actor, includes_waiting=includes, delivery=delivery)
+
+    async def holding(self, token_id: str, uuids: Sequence[str]) -> Sequence[str]:
+        """Name, in sentences, the open requests for these profiles. The caller checks the right."""
+        async with self._books.db.read() as session:
+            rows = await store.open_of(session, token_id, uuids=uuids)
+        return [f"REQ-{row.number} is about it" for row in rows]
 
     async def results(
         self,

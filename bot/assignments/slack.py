@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 from bot.assignments import blocks
 from bot.assignments.csv_file import MOST_BYTES, read_serials
-from bot.assignments.errors import AlreadyDecided, DeliveredAgain, NumberDiffers, QueryNeeded
+from bot.assignments.errors import AlreadyDecided, NumberDiffers, QueryNeeded, once
 from bot.assignments.facts import RequestView
 from bot.assignments.models import Action
 from bot.assignments.service import AssignmentService
@@ -114,7 +114,7 @@ class _Screens:
         # Neither of the two is passed over in silence, and no query means no devices.
         if bool(call.args.rest) == (query is not None) or (query is not None and not query.strip()):
             raise QueryNeeded(call.args.usage)
-        with _once():
+        with once():
             view = await self._service.preview(
                 action,
                 actor=call.actor,
@@ -143,7 +143,7 @@ class _Screens:
         )
 
     async def assign_csv(self, call: Call) -> None:
-        with _once():
+        with once():
             try:
                 profile = await self._profiles.get_by_id(call.metadata, actor=call.actor)
                 file = await call.fetch_file(call.state.files("file")[0], MOST_BYTES)
@@ -164,17 +164,17 @@ class _Screens:
             await self._show_preview(call, view)
 
     async def press_leave_out(self, call: Call) -> None:
-        with _once():
+        with once():
             view = await self._service.without_set_up(call.value, actor=call.actor, delivery=call.delivery)
             await self._show_preview(call, view)
 
     async def press_again(self, call: Call) -> None:
-        with _once():
+        with once():
             view = await self._service.again(call.value, actor=call.actor, delivery=call.delivery)
             await self._show_preview(call, view)
 
     async def press_send(self, call: Call) -> None:
-        with _once():
+        with once():
             try:
                 view = await self._service.send(call.value, actor=call.actor, delivery=call.delivery)
             except NumberDiffers:
@@ -299,15 +299,8 @@ def _told(title: str, text: str) -> View:
 @contextlib.asynccontextmanager
 async def _told_if_late(call: Call) -> AsyncIterator[None]:
     """Tell who comes too late what happened, with the people named in it."""
-    with _once():
+    with once():
         try:
             yield
         except AlreadyDecided as late:
             await call.answer(blocks.too_late(late))
-
-
-@contextlib.contextmanager
-def _once() -> Iterator[None]:
-    """Stay silent about a delivery that was taken before: its first one answers."""
-    with contextlib.suppress(DeliveredAgain):
-        yield

@@ -111,6 +111,20 @@ async def in_state(session: AsyncSession, state: RequestState) -> Sequence[Reque
     return (await session.scalars(sa.select(Request).where(col(Request.state) == state.value))).all()
 
 
+async def open_of(
+    session: AsyncSession, token_id: str, *, uuids: Collection[str] | None = None
+) -> Sequence[Request]:
+    """Return requests of a token that were sent and have not ended; of these profiles if given."""
+    query = sa.select(Request).where(
+        col(Request.token_id) == token_id,
+        col(Request.number).is_not(None),
+        col(Request.state).in_([RequestState.PENDING.value, RequestState.RUNNING.value]),
+    )
+    if uuids is not None:
+        query = query.where(col(Request.profile_uuid).in_(list(uuids)))
+    return (await session.scalars(query.order_by(col(Request.number)))).all()
+
+
 async def unshown(session: AsyncSession, *, now: datetime) -> Sequence[Request]:
     """Return requests whose card shows less than there is, or of which somebody is still to be told."""
     ended = [RequestState.DONE.value, RequestState.STOPPED.value]

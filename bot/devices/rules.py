@@ -1,7 +1,7 @@
 """What a page of devices means, and when a token may and must be synced. Pure."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -349,6 +349,16 @@ def present_kind(device: DeviceFacts, token_id: str) -> Kind:
 def has_profile(status: str, profile_uuid: str | None) -> bool:
     """Say whether a device carries a profile: a removed one is none."""
     return profile_uuid is not None and status not in ("empty", "removed")
+
+
+def waits(status: str, profile_uuid: str | None, *, missing: Collection[str]) -> bool:
+    """Say whether a device waits for a profile: it has none, or one of `missing`, which nobody knows.
+
+    One whose profile was taken away on purpose does not wait.
+    """
+    if has_profile(status, profile_uuid):
+        return profile_uuid in missing
+    return status != "removed"
 
 
 def kind_fits(

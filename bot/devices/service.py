@@ -17,6 +17,7 @@ from bot.devices.reports import Reports
 from bot.devices.runs import Runs
 from bot.devices.syncs import Syncs
 from bot.devices.views import counts_of
+from bot.devices.waiting import Waiting
 from bot.kit.clock import Clock
 from bot.kit.db import Database
 from bot.kit.leases import Leases
@@ -68,6 +69,12 @@ class DeviceService:
         self.csv = lists.csv
         self.all_of = lists.all_of
         self.of_serials = lists.of_serials
+        waiting = Waiting(self._books)
+        self.waiting = waiting.waiting
+        self.carrying = waiting.carrying
+        self.uuids = waiting.uuids
+        self.unjudged = waiting.unjudged
+        self.judge_in = waiting.judge_in
         self.refresh = Refreshing(self._books).refresh
         self.show = asking.show
         self.known = asking.known

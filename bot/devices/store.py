@@ -603,6 +603,39 @@ async def untold_syncs(session: AsyncSession, *, since: datetime, now: datetime)
     return found.all()
 
 
+async def unjudged_syncs(session: AsyncSession, *, since: datetime) -> Sequence[Sync]:
+    """Return syncs that finished after `since` and whose arrivals were not judged, the oldest first."""
+    found = await session.scalars(
+        sa.select(Sync)
+        .where(
+            col(Sync.ended_at) >= since,
+            col(Sync.state) == SyncState.FINISHED.value,
+            col(Sync.judged_at).is_(None),
+        )
+        .order_by(col(Sync.ended_at), col(Sync.id))
+    )
+    return found.all()
+
+
+async def judged_until(session: AsyncSession, token_id: str) -> datetime | None:
+    """Return when the newest sync of a token ended that was judged."""
+    query = sa.select(sa.func.max(col(Sync.ended_at))).where(
+        col(Sync.token_id) == token_id, col(Sync.judged_at).is_not(None)
+    )
+    until: datetime | None = (await session.execute(query)).scalar_one()
+    return until
+
+
+async def judge_sync(session: AsyncSession, sync_id: str, now: datetime) -> bool:
+    done = await session.execute(
+        sa.update(Sync)
+        .where(col(Sync.id) == sync_id, col(Sync.judged_at).is_(None))
+        .values(judged_at=now)
+        .returning(sa.literal(1))
+    )
+    return done.first() is not None
+
+
 async def set_sync(session: AsyncSession, sync_id: str, values: Mapping[str, Any]) -> None:
     """Write columns of a sync, ended or not."""
     await session.execute(sa.update(Sync).where(col(Sync.id) == sync_id).values(**values))
@@ -708,6 +741,14 @@ async def changes_of(session: AsyncSession, serial: str, *, limit: int) -> Seque
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """Devices that came, or came back, after `since` (None: whenever) and up to `until`."""
+
+    since: datetime | None
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """What a query means for the rows. `weight` is how many devices the kinds have together."""
 
@@ -716,10 +757,11 @@ class Filter:
     prefixes: Sequence[tuple[str, bool]] = ()
     added: Sequence[tuple[datetime, bool]] = ()
     removed: Sequence[tuple[datetime, bool]] = ()
+    arrival: Arrival | None = None
 
     @property
     def is_by_kind_alone(self) -> bool:
-        return not (self.prefixes or self.added or self.removed)
+        return not (self.prefixes or self.added or self.removed or self.arrival)
 
 
 #: Up to here the devices of the kinds are gathered and sorted; above, the serials are walked in order and
@@ -778,4 +820,24 @@ def _conditions(wanted: Filter, *, walks: bool) -> list[sa.ColumnElement[bool]]:
         (col(Device.removed_at), wanted.removed),
     ):
         conditions.extend(column < since if is_negated else column >= since for since, is_negated in dates)
+    if wanted.arrival is not None:
+        conditions.append(_arrived(wanted.arrival))
     return conditions
+
+
+def _arrived(arrival: Arrival) -> sa.ColumnElement[bool]:
+    first, changed = col(Device.first_seen_at), col(DeviceChange.at)
+    came_back = (
+        sa.exists()
+        .where(
+            col(DeviceChange.serial) == col(Device.serial),
+            col(DeviceChange.kind).in_([ChangeKind.RETURNED.value, ChangeKind.MOVED.value]),
+            changed <= arrival.until,
+            *([changed > arrival.since] if arrival.since else []),
+        )
+        .correlate(Device)
+    )
+    is_new = sa.and_(first <= arrival.until, *([first > arrival.since] if arrival.since else []))
+    # Whatever comes back is written anew then: only those have a history that is worth a look.
+    is_written = col(Device.updated_at) > arrival.since if arrival.since else sa.true()
+    return sa.or_(is_new, sa.and_(is_written, came_back))

@@ -121,6 +121,20 @@ class Books:
             detail=detail,
         )
 
+    async def record_of_token(
+        self, session: AsyncSession, actor: Actor, action: str, token: TokenView, detail: Mapping[str, Any]
+    ) -> None:
+        await self._audit.record(
+            session,
+            actor=actor,
+            action=action,
+            subject_kind="token",
+            subject_id=token.id,
+            subject_name=token.name,
+            tags=token.tags,
+            detail=detail,
+        )
+
 
 def org_magic(token_id: str) -> str:
     """Return what ties the profiles of a token together: a UUID made once, with the token."""

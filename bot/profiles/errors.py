@@ -98,7 +98,7 @@ class StillCarried(ProfileFault):
         self.holds = tuple(holds)
         super().__init__(
             f"Profile {name} is not deleted: {'; '.join(holds)}.",
-            next_step="Give those devices another profile first.",
+            next_step="Free it of all that first.",
         )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from bot.backend.profile import ProfileSettings
+from bot.backend.profile import Platform, ProfileSettings
 from bot.profiles.models import DraftState
 from bot.tokens.facts import TokenView
 
@@ -97,6 +97,18 @@ class KnownUuid:
     profile_id: str
     token_id: str
     is_removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultView:
+    """The profile that new devices of one platform of a token get: its version in force."""
+
+    token_id: str
+    platform: Platform
+    profile_id: str
+    profile_name: str
+    profile_uuid: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)

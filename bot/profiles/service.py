@@ -26,6 +26,7 @@ from bot.kit.logs import get_logger
 from bot.kit.nearest import nearest
 from bot.profiles import rules, store
 from bot.profiles.books import Books, is_name_taken, packed, version_view, view
+from bot.profiles.defaults import Defaults
 from bot.profiles.drafts import Drafts
 from bot.profiles.errors import (
     CertificateWrong,
@@ -56,6 +57,8 @@ MAX_FILE = 256 * 1024
 MAX_TEXT = 3000
 #: UUIDs that are read from the service in one go; the rest waits for the next.
 ADOPTED_AT_ONCE = 20
+#: What holds a profile, beside what the rooms above know of.
+_DEFAULT = "new devices get it as the default of its token"
 _READ_NOTED_EVERY = timedelta(minutes=1)
 _ODD = re.compile(r"[\x00\ud800-\udfff]")
 
@@ -81,6 +84,7 @@ class ProfileService:
             db=db, clock=clock, audit=audit, backend=backend, tokens=tokens, settings=settings
         )
         self.drafts = Drafts(self._books)
+        self.defaults = Defaults(self._books)
         self._holds_of: HoldsOf | None = None
 
     @property
@@ -106,9 +110,12 @@ class ProfileService:
         actor.require(Role.VIEWER)
         return await self._books.visible(actor, None if token_id is None else {token_id})
 
-    async def get(self, name: str, *, actor: Actor) -> ProfileView:
-        """Return a profile by its name or `TOKEN/NAME`. Raises `ProfileUnknown`, `NameAmbiguous`."""
-        visible = await self.list_profiles(actor=actor)
+    async def get(self, name: str, *, actor: Actor, token_id: str | None = None) -> ProfileView:
+        """Return a profile by its name or `TOKEN/NAME`, of one token if given.
+
+        Raises `ProfileUnknown`, `NameAmbiguous`.
+        """
+        visible = await self.list_profiles(actor=actor, token_id=token_id)
         wanted = rules.name_key(name)
         found = [each for each in visible if rules.name_key(each.name) == wanted]
         found = found or [each for each in visible if rules.name_key(each.full_name) == wanted]
@@ -409,6 +416,9 @@ class ProfileService:
             shown, _ = await self._books.one(
                 session, profile_id, actor, seen=seen, role=Role.ADMIN, locks=True
             )
+            if await store.defaults(session, profile_id=profile_id):
+                # It was made a default since we looked.
+                raise StillCarried(shown.name, [_DEFAULT])
             values = {"removed_at": self._books.clock.now(), "removed_by": actor.id}
             await store.change_profile(session, profile_id, values)
             row = await session.get_one(Profile, profile_id)
@@ -417,11 +427,22 @@ class ProfileService:
             )
         return shown
 
+    async def remove_all_in(self, session: AsyncSession, token_id: str, *, actor: Actor) -> int:
+        """Mark the profiles of a token removed, which is removed itself, and take its defaults away.
+
+        Inside the caller's transaction, who has checked the right. Returns how many there were.
+        """
+        await store.drop_defaults(session, token_id)
+        values = {"removed_at": self._books.clock.now(), "removed_by": actor.id}
+        return await store.remove_all(session, token_id, values)
+
     async def require_free(self, shown: ProfileView) -> None:
-        """Raise `StillCarried` when devices carry any version of a profile."""
+        """Raise `StillCarried` when devices carry any version of a profile, or something else holds it."""
         async with self._books.db.read() as session:
             uuids = [row.profile_uuid for row in await store.versions(session, shown.id)]
-        holds = await self._holds_of(shown.token_id, uuids) if self._holds_of else ()
+            is_default = bool(await store.defaults(session, profile_id=shown.id))
+        holds = [_DEFAULT] if is_default else []
+        holds += await self._holds_of(shown.token_id, uuids) if self._holds_of else ()
         if holds:
             raise StillCarried(shown.name, holds)
 

@@ -9,7 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from bot.kit.db import insert_ignoring
-from bot.profiles.models import DraftState, Profile, ProfileDraft, ProfileVersion, UnknownUuid
+from bot.profiles.models import (
+    DefaultProfile,
+    DraftState,
+    Profile,
+    ProfileDraft,
+    ProfileVersion,
+    UnknownUuid,
+)
 
 Row = tuple[Profile, ProfileVersion]
 
@@ -141,6 +148,45 @@ async def add_version(
     session.add(version)
     await session.flush()
     return True
+
+
+async def remove_all(session: AsyncSession, token_id: str, values: Mapping[str, Any]) -> int:
+    """Mark the profiles of a token removed. Returns how many there were."""
+    done = await session.execute(
+        sa.update(Profile)
+        .where(col(Profile.token_id) == token_id, col(Profile.removed_at).is_(None))
+        .values(**values)
+        .returning(sa.literal(1))
+    )
+    return len(done.all())
+
+
+async def defaults(
+    session: AsyncSession, token_ids: Collection[str] | None = None, *, profile_id: str | None = None
+) -> list[tuple[DefaultProfile, Profile, ProfileVersion]]:
+    """Return the defaults of tokens (None: of all), or those that one profile is, with their profiles."""
+    query = (
+        sa.select(DefaultProfile, Profile, ProfileVersion)
+        .join(Profile, col(Profile.id) == col(DefaultProfile.profile_id))
+        .join(ProfileVersion, _is_current())
+        .where(col(Profile.removed_at).is_(None))
+        .order_by(col(DefaultProfile.token_id), col(DefaultProfile.platform))
+    )
+    if token_ids is not None:
+        query = query.where(col(DefaultProfile.token_id).in_(list(token_ids)))
+    if profile_id is not None:
+        query = query.where(col(DefaultProfile.profile_id) == profile_id)
+    return [(row[0], row[1], row[2]) for row in await session.execute(query)]
+
+
+async def drop_defaults(
+    session: AsyncSession, token_id: str, platforms: Collection[str] | None = None
+) -> None:
+    """Take away the defaults of a token for these platforms (None: all)."""
+    query = sa.delete(DefaultProfile).where(col(DefaultProfile.token_id) == token_id)
+    if platforms is not None:
+        query = query.where(col(DefaultProfile.platform).in_(list(platforms)))
+    await session.execute(query)
 
 
 async def unknown_uuids(session: AsyncSession, token_id: str) -> set[str]:

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from bot.backend.port import BackendTexts
@@ -124,12 +124,26 @@ _SHORT_PLATFORMS = {
     Platform.TVOS: "tvOS",
     Platform.VISIONOS: "visionOS",
 }
+_PLATFORM_NAMES = {
+    Platform.IOS: "iOS and iPadOS",
+    Platform.MACOS: "macOS",
+    Platform.TVOS: "tvOS",
+    Platform.VISIONOS: "visionOS",
+    Platform.OTHER: "others",
+}
 #: What only the MDM server reads, from this bot.
 FOR_MDM_SERVER = (
     *("name", "description", "platform"),
     *("user_affinity", "authentication", "install_company_portal", "device_name_template"),
 )
 SENT = tuple(name for name in rules.STEP_OF if name not in (*FOR_MDM_SERVER, "token"))
+
+
+def platforms_in_words(platforms: Collection[Platform]) -> str:
+    """Return platforms as people list them."""
+    if set(platforms) == set(Platform):
+        return "all platforms"
+    return ", ".join(name for platform, name in _PLATFORM_NAMES.items() if platform in platforms)
 
 
 def pairings(texts: BackendTexts) -> dict[Pairing, str]:

@@ -61,7 +61,6 @@ UPLOAD_TO_OTHER = "token.upload.other"
 GET_CERTIFICATE = NextAction.GET_CERTIFICATE.value
 RENEW = NextAction.RENEW.value
 CHECK_AGAIN = NextAction.CHECK_AGAIN.value
-REMOVE = "token.remove"
 
 _LABELS = {
     NextAction.GET_CERTIFICATE: "Get certificate",
@@ -573,67 +572,6 @@ def tags_changed(token: TokenView, *, by: str) -> Message:
             _lines(
                 f"*Scope tags of token {escape(token.name)}* set by {mention(by)}: {_tag_list(token)}",
                 "Its profiles and devices follow at once.",
-            )
-        )
-    )
-
-
-def remove_modal(token: TokenView, *, texts: BackendTexts, devices: int | None = None) -> View:
-    """Ask for the name to be typed, and say what removal does to how many devices."""
-    its_own = f"Its {how_many(devices)} are" if devices not in (None, 1) else "Its devices are"
-    its_own = "Its 1 device is" if devices == 1 else its_own
-    told = (
-        (
-            f"Its key pair and credentials are deleted at once and cannot be brought back. {its_own} marked"
-            " removed here, and so are its profiles.",
-            f"Enrolled devices keep working. {escape(texts.service)} keeps the profiles on the devices: they"
-            " still get them when they are set up again, until another server takes them over in"
-            f" {escape(texts.portal)}.",
-        )
-        if token.has_token
-        else (
-            "Its key pair is deleted at once: a server token made for its certificate cannot be used then.",
-        )
-    )
-    return modal(
-        title="Remove token",
-        callback_id=REMOVE,
-        submit="Remove",
-        private_metadata=token.id,
-        blocks=[
-            section(
-                _lines(
-                    f"*Token {escape(token.name)}* ({escape(token.state.in_words(service=texts.service))})",
-                    *told,
-                )
-            ),
-            input_block(
-                label="Name of the token",
-                block_id="name",
-                element=text_input(placeholder=token.name, max_length=60),
-                hint=f"Type {token.name} to remove it.",
-            ),
-        ],
-    )
-
-
-def removed(token: TokenView, *, by: str, texts: BackendTexts, devices: int | None = None) -> Message:
-    """Tell the channel of a removal, and of how many devices."""
-    headline = f"*Token {escape(token.name)} removed* by {mention(by)}"
-    if not token.has_token:
-        return Message.of(section(_lines(headline, "It had no server token yet; its key pair is deleted.")))
-    marked = how_many(devices) if devices is not None else "its devices"
-    service, portal = escape(texts.service), escape(texts.portal)
-    return Message.of(
-        section(
-            _lines(
-                headline,
-                _where(token, texts),
-                f"Its secrets are deleted, {marked} and its profiles are marked removed here. {service} keeps"
-                " the profiles on the devices.",
-                f"Next: in {portal}, move the devices to another server, or delete the server there."
-                if devices != 0
-                else f"Next: in {portal}, delete the server if nothing else uses it.",
             )
         )
     )

@@ -1,7 +1,7 @@
 """Everything that can be done with tokens. Each method checks the right of whoever asks."""
 
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -26,7 +26,6 @@ from bot.tokens.errors import (
     TokenFault,
     TokenGone,
     TokenUnknown,
-    TypedNameDiffers,
 )
 from bot.tokens.facts import (
     Added,
@@ -43,8 +42,6 @@ from bot.tokens.models import (
     WishKind,
     WishReason,
 )
-
-DeviceCount = Callable[[str], Awaitable[int]]
 
 
 class TokenService:
@@ -66,7 +63,6 @@ class TokenService:
             db=db, clock=clock, keyring=keyring, audit=audit, texts=backend.texts, settings=settings
         )
         self._asking = Asking(self._books, backend)
-        self._device_count: DeviceCount | None = None
         self._installer = Installer(self._books, self._asking, backend)
         # One door for the rooms above, without a line of its own for each of these.
         self.upload = self._installer.upload
@@ -86,14 +82,6 @@ class TokenService:
     def tell_wishes(self, look: Callable[[], None]) -> None:
         """Take the function that has wishes looked for at once, after an upload or a removal."""
         self._books.look = look
-
-    def tell_device_count(self, count: DeviceCount) -> None:
-        """Take the function that counts the present devices of a token; the rooms above know them."""
-        self._device_count = count
-
-    async def device_count(self, token_id: str) -> int | None:
-        """Return how many devices a token has, None where no room above counts them."""
-        return await self._device_count(token_id) if self._device_count else None
 
     # Looking
 
@@ -139,6 +127,10 @@ class TokenService:
     async def tags_in(self, session: AsyncSession, token_id: str) -> frozenset[str]:
         """Return a token's tags inside the caller's transaction, also of a removed one."""
         return (await store.tags_of(session, [token_id])).get(token_id, frozenset())
+
+    async def name_in(self, session: AsyncSession, token_id: str) -> str:
+        """Return a token's name inside the caller's transaction, also of a removed one."""
+        return (await session.get_one(Token, token_id)).name
 
     async def tags_of(self, token_ids: Sequence[str]) -> dict[str, frozenset[str]]:
         """Return the tags per token, also of removed ones; those without tags are left out."""
@@ -276,35 +268,34 @@ class TokenService:
             await self._books.record(session, actor, "token.tagged", held.token, held.tags | wanted, detail)
             return (await self._books.views(session, [held.token]))[0]
 
-    async def remove(
-        self, token_id: str, *, actor: Actor, typed_name: str, delivery: str | None = None
-    ) -> TokenView:
-        """Delete the token's secrets at once and mark it removed; its devices' room marks the devices.
+    async def remove_in(self, session: AsyncSession, token_id: str, *, actor: Actor) -> None:
+        """Delete a token's secrets and mark it removed; its devices' room marks the devices.
 
-        Returns it as it was. Raises `TypedNameDiffers`.
+        Inside the transaction of the caller, who has checked the right and calls `look_for_wishes` after
+        it. Raises `TokenGone`.
         """
-        async with self._books.db.begin() as session:
-            await self._books.claim(session, delivery)
-            held = await self._books.load(session, token_id, actor, open_keys=False, locks=True)
-            if typed_name.strip() != held.token.name:
-                raise TypedNameDiffers(held.token.name)
-            view = (await self._books.views(session, [held.token]))[0]
-            await store.change_token(
-                session, token_id, {"removed_at": self._books.clock.now(), "removed_by": actor.id}
-            )
-            await store.drop_secrets(session, token_id)
-            await self._books.wish_sync(
-                session,
-                token_id,
-                kind=WishKind.REMOVAL,
-                reason=WishReason.REMOVED,
-                asked_by=actor.id,
-                exempt=True,
-            )
-            detail = {"server_uuid": view.server_uuid, "expires_at": iso(view.expires_at)}
-            await self._books.record(session, actor, "token.removed", held.token, held.tags, detail)
+        token = await store.live_token(session, token_id, locks=True)
+        if token is None:
+            raise TokenGone
+        view = (await self._books.views(session, [token]))[0]
+        await store.change_token(
+            session, token_id, {"removed_at": self._books.clock.now(), "removed_by": actor.id}
+        )
+        await store.drop_secrets(session, token_id)
+        await self._books.wish_sync(
+            session,
+            token_id,
+            kind=WishKind.REMOVAL,
+            reason=WishReason.REMOVED,
+            asked_by=actor.id,
+            exempt=True,
+        )
+        detail = {"server_uuid": view.server_uuid, "expires_at": iso(view.expires_at)}
+        await self._books.record(session, actor, "token.removed", token, view.tags, detail)
+
+    def look_for_wishes(self) -> None:
+        """Have wishes looked for at once, now that they are committed."""
         self._books.look_now()
-        return view
 
     # What the rooms above need
 

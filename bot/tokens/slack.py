@@ -23,7 +23,6 @@ from bot.tokens.errors import (
     TagsNotYours,
     TagWrong,
     TokenAwaited,
-    TypedNameDiffers,
     UrlWrong,
 )
 from bot.tokens.facts import Added, TokenView
@@ -34,7 +33,6 @@ _FIELDS: dict[type[EnrollbotError], str] = {
     NameReserved: "name",
     NameWrong: "name",
     NameTaken: "name",
-    TypedNameDiffers: "name",
     AppleIdWrong: "apple_id",
     UrlWrong: "mdm_url",
     TagWrong: "tags",
@@ -57,7 +55,6 @@ def register(router: Router, service: TokenService, *, poster: Posts, channel: s
     router.offer(TokenAwaited, role=admin, buttons=blocks.upload_offer)
     router.submission(blocks.ADD, role=admin, check=screens.check_add, then=screens.add_from_modal)
     router.submission(blocks.UPLOAD, role=admin, check=screens.check_upload, then=screens.upload)
-    router.submission(blocks.REMOVE, role=admin, check=screens.check_remove, then=screens.remove)
 
 
 _ONE_NAME = Spec(positionals=("NAME",))
@@ -97,7 +94,6 @@ def _register_commands(router: Router, screens: "_Screens", *, portal: str) -> N
             Spec(positionals=("NAME",), rest="TAG"),
             screens.tag,
         ),
-        ("remove", "NAME", "Remove a token and its secrets.", _ONE_NAME, screens.open_remove),
     ]
     for verb, usage, summary, spec, handler in commands:
         name = f"token {verb}"
@@ -266,30 +262,6 @@ class _Screens:
             await call.answer(blocks.tags_set(view))
             if view.tags != token.tags:
                 await self._tell(call, view, blocks.tags_changed(view, by=call.user_id))
-
-    async def open_remove(self, call: Call) -> None:
-        token = await self._admins_token(call)
-        devices = await self._service.device_count(token.id)
-        await call.open_modal(blocks.remove_modal(token, texts=self._texts, devices=devices))
-
-    async def check_remove(self, call: Call) -> View | None:
-        token = await self._service.get_by_id(call.metadata, actor=call.actor)
-        if call.state.text("name") != token.name:
-            raise FieldErrors({"name": str(TypedNameDiffers(token.name))})
-        return None
-
-    async def remove(self, call: Call) -> None:
-        with _once():
-            devices = await self._service.device_count(call.metadata)
-            token = await self._service.remove(
-                call.metadata,
-                actor=call.actor,
-                typed_name=call.state.text("name"),
-                delivery=call.delivery,
-            )
-            message = blocks.removed(token, by=call.user_id, texts=self._texts, devices=devices)
-            await call.answer(message)
-            await self._tell(call, token, message)
 
     # Helpers
 

@@ -455,7 +455,7 @@ async def test_a_removed_tokens_devices_are_removed_before_the_job_looks(
     desk: Desk, paris: FakeServer
 ) -> None:
     token = await desk.rooms.tokens.get("paris", actor=ADMIN)
-    await desk.rooms.tokens.remove(token.id, actor=ADMIN, typed_name="paris")
+    await desk.rooms.remove(token.id)
     await desk.background.idle()
     answer = await desk.rooms.devices.show("S000", actor=ADMIN)
     assert answer.view is not None

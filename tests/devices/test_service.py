@@ -320,7 +320,7 @@ async def test_devices_of_a_removed_token_are_marked_removed(rooms: Rooms) -> No
     server, token = await rooms.add_token("paris")
     server.put(*[device(f"S{n:04}") for n in range(1200)])
     await rooms.run_all()
-    await rooms.tokens.remove(token.id, actor=ADMIN, typed_name="paris")
+    await rooms.remove(token.id)
     await rooms.devices.take_wishes()
     counts = (await rooms.devices.counts([token.id]))[token.id]
     assert (counts.present, counts.removed) == (0, 1200)

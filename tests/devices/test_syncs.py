@@ -143,7 +143,7 @@ async def test_devices_of_a_removed_token_are_released_though_its_wish_was_taken
     server, token = await rooms.add_token("paris")
     server.put(device("A"))
     await rooms.run_all()
-    await rooms.tokens.remove(token.id, actor=ADMIN, typed_name="paris")
+    await rooms.remove(token.id)
     async with rooms.db.begin() as session:
         await rooms.tokens.take_sync_wishes(session)
     await rooms.run_all()

@@ -19,7 +19,7 @@ from bot.apple.token_file import make_key_pair
 from bot.audit.models import AuditEntry
 from bot.backend.profile import ProfileSettings
 from bot.devices.jobs import LOOK_EVERY
-from bot.kit.actor import Actor
+from bot.kit.actor import Actor, Rights, Role
 from bot.kit.db import Table
 from bot.kit.secrets import generate_key
 from bot.main import Bot, assemble, services
@@ -243,6 +243,16 @@ class House:
         draft = await drafts.open_new(actor, token_id=token_id, settings=ProfileSettings(**usual | settings))
         await drafts.begin_sending(draft.id, actor)
         return (await self.bot.services.profiles.define(draft.id, actor=actor)).profile
+
+    async def removes_token(self, name: str) -> None:
+        """Have the removal of a token requested by Ana and approved by another admin."""
+        ana, other = (Actor(each, rights=Rights.of(Role.ADMIN)) for each in (people.ANA, "U0OTHER"))
+        service = self.bot.services.assignments
+        token = await self.bot.services.tokens.get(name, actor=ana)
+        preview = await service.preview_removal(token.id, actor=ana)
+        await service.send(preview.id, actor=ana)
+        await service.approve(preview.id, actor=other)
+        await self.quiet()
 
     def new_token_file(self, name: str = "paris", **how: Any) -> bytes:
         """Generate a token in ABM, which ends the present one; a second later, so that it expires later."""

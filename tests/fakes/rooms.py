@@ -75,6 +75,13 @@ class Rooms:
         uploaded = await self.tokens.upload(added.token.id, file, actor=ADMIN)
         return server, uploaded.token
 
+    async def remove(self, token_id: str) -> None:
+        """Remove a token as an approved request does."""
+        async with self.db.begin() as session:
+            await self.profiles.remove_all_in(session, token_id, actor=ADMIN)
+            await self.tokens.remove_in(session, token_id, actor=ADMIN)
+        self.tokens.look_for_wishes()
+
     async def run_all(self) -> list[SyncView]:
         """Do what the job does: take the wishes and run what is due."""
         await self.devices.take_wishes()

@@ -162,6 +162,7 @@ async def live(life: Life) -> None:
     await house.types(ana, f"/enroll device forget {house.apple.snapshot()[0]['serial_number']}")
     await house.types(ana, "/enroll token remove paris")
     await house.fills(ana, {"Name of the token": "paris"})
+    await house.removes_token("paris")
     await house.settle()
 
 

@@ -23,6 +23,7 @@ EXAMPLES = {
     "token renew": "token renew paris",
     "token set": "token set paris --owner none",
     "token tag": "token tag paris",
+    "token default": "token default paris Kiosk",
     "token remove": "token remove paris",
     "sync": "sync paris",
     "profile list": "profile list --token paris",

@@ -71,15 +71,19 @@ async def test_a_token_is_removed_only_when_its_name_is_typed(paris: House) -> N
 async def test_a_removed_token_takes_its_secrets_with_it_and_leaves_its_devices_marked(paris: House) -> None:
     await paris.types(paris.ana, "/enroll token remove paris")
     heard = await paris.fills(paris.ana, {"Name of the token": "paris"})
-    assert "Token paris removed" in heard
     assert "Apple keeps the profiles" in heard.text
-    assert "Token paris removed* by <@U0ANA>" in paris.posts()
+    await paris.presses(paris.ana, "Send for approval")
+    await paris.quiet()
+    assert len((await paris.contents())["token_secret"]) == 1
+    await paris.types(paris.ana, "/enroll role grant @ben approver")
+    assert "You approved REQ-1" in await paris.presses(paris.ben, "Approve")
     assert (await paris.contents())["token_secret"] == []
+    assert "REQ-1 finished:* Token *paris* is removed" in paris.posts()
     await paris.settle()
     assert "25 devices" in await paris.types(paris.ana, "/enroll device list removed:yes")
     assert "No device" in await paris.types(paris.ana, "/enroll device list")
     assert "There is no enrollment token" in await paris.types(paris.ben, "/enroll status")
-    assert ("U0ANA", "token.removed", "paris") in await paris.acts()
+    assert ("U0BEN", "token.removed", "paris") in await paris.acts()
     heard = await paris.types(paris.ana, "/enroll token add PARIS --apple-id ade@example.com --agree")
     assert "Token PARIS added" in heard
 

@@ -131,7 +131,7 @@ async def test_a_device_is_answered_with_what_is_known_of_it(api: Api) -> None:
     assert len(server.calls) == asked
 
     paris = await api.rooms.tokens.get("paris", actor=ADMIN)
-    await api.rooms.tokens.remove(paris.id, typed_name="paris", actor=ADMIN)
+    await api.rooms.remove(paris.id)
     assert (await api.json("/devices/C02A", everything))["token"] is None
     assert (await api.get("/devices/C02A", schools)).status_code == 404
 

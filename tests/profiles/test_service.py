@@ -402,7 +402,7 @@ async def test_the_services_error_is_told_even_when_the_draft_is_gone_meanwhile(
 
     async def remove(method: str) -> None:
         if method == "define_profile":
-            await room.rooms.tokens.remove(room.token_id, actor=BEN, typed_name="paris")
+            await room.rooms.remove(room.token_id)
             raise ServiceUnavailable("It could not be reached.")
 
     room.server.on_call = remove
@@ -530,7 +530,7 @@ async def test_a_removed_tokens_profiles_are_gone_and_adopted_by_the_next_one(ro
     made = await room.define()
     draft = await room.draft("Half done")
     edit = await room.drafts.open_edit(made.id, ADMIN)
-    await room.rooms.tokens.remove(room.token_id, actor=ADMIN, typed_name="paris")
+    await room.rooms.remove(room.token_id)
     assert await room.names() == []
     for gone in (
         room.profiles.get_by_id(made.id, actor=ADMIN),

@@ -62,6 +62,12 @@ class Room:
     async def upload(self, token: TokenView, content: bytes) -> Uploaded:
         return await self.tokens.upload(token.id, content, actor=ANA)
 
+    async def remove(self, token: TokenView) -> None:
+        """Remove a token as an approved request does."""
+        async with self.db.begin() as session:
+            await self.tokens.remove_in(session, token.id, actor=ANA)
+        self.tokens.look_for_wishes()
+
     async def look(self, token: TokenView) -> TokenView:
         return await self.tokens.get_by_id(token.id, actor=ANA)
 

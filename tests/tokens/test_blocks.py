@@ -112,7 +112,6 @@ MESSAGES = {
     "tags": blocks.tags(replace(PARIS, tags=frozenset({"b", "a"})), slash="/enroll"),
     "tags set": blocks.tags_set(replace(PARIS, tags=frozenset({"b", "a"}))),
     "tags changed": blocks.tags_changed(PARIS, by="UANA"),
-    "removed": blocks.removed(PARIS, by="UANA", texts=TEXTS),
     "checked": blocks.checked(Checked(PARIS, ACCEPTED, ()), texts=TEXTS),
 }
 
@@ -246,29 +245,6 @@ def test_what_is_not_set_is_said_in_the_words_of_the_token_card() -> None:
     assert "MDM server URL: not set" in shown
 
 
-@pytest.mark.parametrize(
-    ("devices", "asked", "told"),
-    [
-        (812, "Its 812 devices are marked removed here", "812 devices and its profiles are marked removed"),
-        (1, "Its 1 device is marked removed here", "1 device and its profiles are marked removed"),
-        (None, "Its devices are marked removed here", "its devices and its profiles are marked removed"),
-    ],
-)
-def test_a_removal_names_the_number_of_devices(devices: int | None, asked: str, told: str) -> None:
-    assert asked in said(blocks.remove_modal(PARIS, devices=devices, texts=TEXTS))
-    assert told in said(blocks.removed(PARIS, by="UANA", devices=devices, texts=TEXTS))
-
-
-def test_the_removal_of_an_awaiting_token_speaks_of_no_devices() -> None:
-    awaiting = replace(PARIS, state=TokenState.AWAITING, installed_at=None)
-    for shown in (
-        blocks.remove_modal(awaiting, devices=0, texts=TEXTS),
-        blocks.removed(awaiting, by="UANA", devices=0, texts=TEXTS),
-    ):
-        assert "evices" not in said(shown)
-        assert "key pair is deleted" in said(shown)
-
-
 def test_a_changed_maker_is_not_said_to_be_as_before() -> None:
     result = Uploaded(
         PARIS, Former(EXPIRES, "it2@example.com", key_replaced=False), ("Made by ade@example.com.",)
@@ -283,7 +259,6 @@ def test_a_changed_maker_is_not_said_to_be_as_before() -> None:
     [
         blocks.add_modal("paris", texts=TEXTS),
         blocks.upload_modal(PARIS, texts=TEXTS),
-        blocks.remove_modal(PARIS, texts=TEXTS),
         blocks.adding_view(),
         blocks.checking_view(texts=TEXTS),
     ],

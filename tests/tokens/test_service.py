@@ -47,7 +47,6 @@ from bot.tokens.errors import (
     TokenAwaited,
     TokenGone,
     TokenUnknown,
-    TypedNameDiffers,
     UrlWrong,
     WrongOrganisation,
     WrongServer,
@@ -109,7 +108,7 @@ async def test_a_name_is_taken_whatever_its_case_and_free_again_after_removal(ro
     token = await room.add("Paris")
     with pytest.raises(NameTaken, match="There is a token Paris already"):
         await room.add("pARIS")
-    await room.tokens.remove(token.id, actor=ANA, typed_name="Paris")
+    await room.remove(token)
     assert (await room.add("paris")).id != token.id
 
 
@@ -309,7 +308,7 @@ async def test_two_tokens_that_take_one_server_at_once_end_with_one(room_on_both
 async def test_a_server_is_free_again_once_its_token_is_removed(room_on_both: Room) -> None:
     room = room_on_both
     first, server = await room.installed("paris")
-    await room.tokens.remove(first.id, actor=ANA, typed_name="paris")
+    await room.remove(first)
     second = await room.add("paris2")
     assert (await room.upload(second, await room.file_for(second, server))).token.state is TokenState.ACTIVE
 
@@ -567,7 +566,7 @@ async def test_a_removal_and_a_new_key_at_once_leave_no_private_key(room_on_both
     room = room_on_both
     token, _ = await room.installed()
     results = await asyncio.gather(
-        room.tokens.remove(token.id, actor=ANA, typed_name="paris"),
+        room.remove(token),
         *(room.tokens.open_renewal(token.id, actor=ANA, new_key=True) for _ in range(4)),
         return_exceptions=True,
     )
@@ -731,13 +730,11 @@ async def test_tags_are_replaced_and_a_limited_admin_touches_only_theirs(room_on
     assert (await room.tokens.tag(token.id, actor=ANA, tags=[])).tags == frozenset()
 
 
-async def test_removal_needs_the_typed_name_and_deletes_every_secret(room_on_both: Room) -> None:
+async def test_removal_deletes_every_secret(room_on_both: Room) -> None:
     room = room_on_both
     token, _ = await room.installed(tags=("schools",))
     await room.wishes()
-    with pytest.raises(TypedNameDiffers):
-        await room.tokens.remove(token.id, actor=ANA, typed_name="pari")
-    await room.tokens.remove(token.id, actor=ANA, typed_name="paris")
+    await room.remove(token)
     with pytest.raises(TokenGone):
         await room.look(token)
     with pytest.raises(TokenGone):
@@ -751,7 +748,7 @@ async def test_removal_needs_the_typed_name_and_deletes_every_secret(room_on_bot
     ]
     assert (await room.audited())[-1].tags == ["schools"]
     with pytest.raises(TokenGone):
-        await room.tokens.remove(token.id, actor=ANA, typed_name="paris")
+        await room.remove(token)
 
 
 async def test_wishes_are_taken_once_and_oldest_first(room_on_both: Room) -> None:

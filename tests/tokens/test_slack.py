@@ -277,32 +277,6 @@ async def test_upload_wants_one_file(desk: Desk) -> None:
     assert list(refused.value.errors) == ["file"]
 
 
-async def test_a_token_is_removed_by_its_typed_name(desk: Desk) -> None:
-    token = await desk.room.add()
-    await desk.type("token remove paris")
-    assert "Its key pair is deleted at once" in said(desk.outlet.view)
-    with pytest.raises(FieldErrors):
-        await desk.send({"name": typed("lyon")})
-    assert (await desk.room.look(token)).name == "paris"
-    await desk.send({"name": typed("paris")})
-    assert await desk.room.tokens.list_tokens(actor=ANA) == []
-    assert "*Token paris removed* by <@UANA>" in said(desk.channel.posts[0][1])
-    assert "It had no server token yet" in said(desk.outlet.answers[-1])
-
-
-async def test_a_removal_asks_the_rooms_above_for_the_number_of_devices(desk: Desk) -> None:
-    token, _ = await desk.room.installed()
-
-    async def count(token_id: str) -> int:
-        return 812 if token_id == token.id else 0
-
-    desk.room.tokens.tell_device_count(count)
-    await desk.type("token remove paris")
-    assert "Its 812 devices are marked removed here" in said(desk.outlet.view)
-    await desk.send({"name": typed("paris")})
-    assert "812 devices and its profiles are marked removed" in said(desk.channel.posts[-1][1])
-
-
 async def test_an_empty_file_is_called_empty(desk: Desk) -> None:
     await desk.room.add("lyon")
     await desk.room.installed("paris")
@@ -370,9 +344,7 @@ async def test_check_again_says_what_apple_answered(desk: Desk) -> None:
     assert "Apple no longer accepts the current token." in said(desk.outlet.answers[-1])
 
 
-@pytest.mark.parametrize(
-    "command", ["token upload hq", "token renew hq", "token tag hq x", "token remove hq"]
-)
+@pytest.mark.parametrize("command", ["token upload hq", "token renew hq", "token tag hq x"])
 async def test_a_limited_admin_meets_no_other_token(desk: Desk, command: str) -> None:
     await desk.room.add("hq")
     with pytest.raises(TokenUnknown):
@@ -380,9 +352,7 @@ async def test_a_limited_admin_meets_no_other_token(desk: Desk, command: str) ->
     assert desk.outlet.view is None
 
 
-@pytest.mark.parametrize(
-    "command", ["token upload hq", "token renew hq", "token tag hq x", "token remove hq"]
-)
+@pytest.mark.parametrize("command", ["token upload hq", "token renew hq", "token tag hq x"])
 async def test_the_service_refuses_an_operator_whatever_the_router_says(desk: Desk, command: str) -> None:
     await desk.room.add("hq")
     with pytest.raises(NotAllowed):
@@ -398,7 +368,6 @@ def test_every_command_of_this_room_needs_an_admin(desk: Desk) -> None:
         "token renew",
         "token set",
         "token tag",
-        "token remove",
     ]
 
 

@@ -153,7 +153,6 @@ async def test_adding_a_token_speaks_of_the_service_at_hand(elsewhere: Elsewhere
     await elsewhere.press(NextAction.GET_CERTIFICATE, token.id)
     await elsewhere.press(NextAction.CHECK_AGAIN, token.id)
     await elsewhere.type("token renew paris")
-    await elsewhere.type("token remove paris")
     read = elsewhere.read()
     assert strays(read) == []
     for words in (
@@ -221,7 +220,7 @@ async def test_a_renewal_speaks_of_the_service_at_hand(elsewhere: Elsewhere) -> 
         assert words in read
 
 
-async def test_a_rejection_and_a_removal_speak_of_the_service_at_hand(elsewhere: Elsewhere) -> None:
+async def test_a_rejection_speaks_of_the_service_at_hand(elsewhere: Elsewhere) -> None:
     room = elsewhere.room
     token, server = await room.installed()
     await elsewhere.press(NextAction.CHECK_AGAIN, token.id)
@@ -232,17 +231,12 @@ async def test_a_rejection_and_a_removal_speak_of_the_service_at_hand(elsewhere:
         await elsewhere.press(NextAction.CHECK_AGAIN, token.id)
         room.clock.move(timedelta(minutes=6))
     await elsewhere.upload("paris", b"\n")
-    await elsewhere.type("token remove paris")
-    await elsewhere.send(name=typed("paris"))
     read = elsewhere.read()
     assert strays(read) == []
     for words in (
         f"Asked {SERVICE} at",
         f"{SERVICE} no longer accepts the current token",
         f"Renew it: generate a new token in {PORTAL}",
-        f"(rejected by {SERVICE})",
-        f"{SERVICE} keeps the profiles on the devices",
-        f"Next: in {PORTAL}, move the devices",
     ):
         assert words in read
 
@@ -345,7 +339,6 @@ def test_every_state_is_told_in_the_words_of_the_service_at_hand(facts: dict[str
     shown = "\n".join(
         [
             blocks.next_text(token),
-            said(blocks.remove_modal(token, texts=OTHER)),
             home_blocks.token_csv([row], texts=OTHER).decode(),
             said(home_blocks.token_card(row, texts=OTHER, role=Role.ADMIN, now=NOW)),
             *(

@@ -1,0 +1,37 @@
+"""What is shown before a token is removed, and where devices are to be moved to another profile. Pure."""
+
+from bot.backend.port import BackendTexts
+from bot.slack.blocks import View, escape, input_block, modal, section, text_input
+from bot.tokens.facts import TokenView
+
+REMOVE = "token.remove"
+
+
+def remove_modal(token: TokenView, *, texts: BackendTexts, devices: int) -> View:
+    """Ask for the name to be typed, and say what removal does to how many devices."""
+    its_own = "Its 1 device is" if devices == 1 else f"Its {devices:,} devices are"
+    told = (
+        f"Its key pair and credentials are deleted at once and cannot be brought back. {its_own} marked"
+        " removed here, and so are its profiles.\n"
+        f"Enrolled devices keep working. {escape(texts.service)} keeps the profiles on the devices: they"
+        " still get them when they are set up again, until another server takes them over in"
+        f" {escape(texts.portal)}."
+        if token.has_token
+        else "Its key pair is deleted at once: a server token made for its certificate cannot be used then."
+    )
+    state = escape(token.state.in_words(service=texts.service))
+    return modal(
+        title="Remove token",
+        callback_id=REMOVE,
+        submit="Preview",
+        private_metadata=token.id,
+        blocks=[
+            section(f"*Token {escape(token.name)}* ({state})\n{told}"),
+            input_block(
+                label="Name of the token",
+                block_id="name",
+                element=text_input(placeholder=token.name, max_length=60),
+                hint=f"Type {token.name} to go on. Nothing is removed before somebody approves it.",
+            ),
+        ],
+    )

@@ -1,0 +1,138 @@
+"""`token default` and `token remove`: what changes a token and needs an approval like an assignment."""
+
+from collections.abc import Awaitable, Callable
+
+from bot.assignments import blocks, changes_blocks, rules
+from bot.assignments.errors import once
+from bot.assignments.facts import RequestView
+from bot.assignments.service import AssignmentService
+from bot.devices.service import DeviceService
+from bot.kit.actor import Role
+from bot.profiles.service import ProfileService
+from bot.slack.blocks import View
+from bot.slack.call import Call, FieldErrors
+from bot.slack.commands import Flag, Option, Spec, UsageMismatch
+from bot.slack.router import Router
+from bot.slack.telling import asked
+from bot.tokens.errors import TypedNameDiffers
+from bot.tokens.facts import TokenView
+from bot.tokens.service import TokenService
+
+#: Shows a preview to who asked for it.
+ShowPreview = Callable[[Call, RequestView], Awaitable[None]]
+
+
+def register(
+    router: Router,
+    service: AssignmentService,
+    *,
+    tokens: TokenService,
+    profiles: ProfileService,
+    devices: DeviceService,
+    approvals: str,
+) -> None:
+    """Register these screens. `approvals` is the policy of the settings."""
+    screens = _Screens(service, tokens, profiles, devices, approvals=approvals)
+    admin = Role.ADMIN
+    router.command(
+        "token default",
+        role=admin,
+        usage="token default NAME PROFILE | --none [--platform ios|macos|tvos]",
+        summary="Choose the profile that new devices of a token get by themselves.",
+        spec=Spec(
+            positionals=("NAME", "PROFILE"), options=(Flag("--none"), Option("--platform", "PLATFORM"))
+        ),
+        handler=screens.default,
+    )
+    router.command(
+        "token remove",
+        role=admin,
+        usage="token remove NAME",
+        summary="Remove a token and its secrets, after a second person's approval.",
+        spec=Spec(positionals=("NAME",)),
+        handler=screens.open_remove,
+    )
+    router.action(blocks.WITH_WAITING, role=admin, handler=screens.press_with_waiting)
+    router.action(blocks.WITHOUT_WAITING, role=admin, handler=screens.press_without_waiting)
+    router.submission(
+        changes_blocks.REMOVE, role=admin, check=screens.check_remove, then=screens.preview_removal
+    )
+
+
+class _Screens:
+    def __init__(
+        self,
+        service: AssignmentService,
+        tokens: TokenService,
+        profiles: ProfileService,
+        devices: DeviceService,
+        *,
+        approvals: str,
+    ) -> None:
+        self._service = service
+        self._tokens = tokens
+        self._profiles = profiles
+        self._devices = devices
+        self._approvals = approvals
+        self._texts = service.texts
+
+    async def _show(self, call: Call, view: RequestView) -> None:
+        view = await self._service.with_approvers(view)
+        await call.answer(
+            blocks.preview(view, texts=self._texts, actor=call.user_id, approvals=self._approvals)
+        )
+
+    # Defaults
+
+    async def default(self, call: Call) -> None:
+        token = await self._admins_token(call)
+        name, takes_away = call.args.one("PROFILE"), call.args.flag("--none")
+        if (name is None) is not takes_away:
+            raise UsageMismatch("Say one of the two: a profile, or --none.", call.args.usage)
+        profile = None
+        if name is not None:
+            profile = await self._profiles.get(name, actor=call.actor, token_id=token.id)
+        platforms = rules.platforms_of(call.args.option("--platform"), profile)
+        with once():
+            question = self._service.preview_default(
+                token.id, actor=call.actor, profile=profile, platforms=platforms, delivery=call.delivery
+            )
+            await self._show(call, await asked(call, question, service=self._texts.service))
+
+    async def press_with_waiting(self, call: Call) -> None:
+        await self._waiting(call, includes=True)
+
+    async def press_without_waiting(self, call: Call) -> None:
+        await self._waiting(call, includes=False)
+
+    async def _waiting(self, call: Call, *, includes: bool) -> None:
+        with once():
+            question = self._service.with_waiting(
+                call.value, includes=includes, actor=call.actor, delivery=call.delivery
+            )
+            await self._show(call, await asked(call, question, service=self._texts.service))
+
+    # Removing
+
+    async def open_remove(self, call: Call) -> None:
+        token = await self._admins_token(call)
+        counts = (await self._devices.counts([token.id]))[token.id]
+        await call.open_modal(changes_blocks.remove_modal(token, texts=self._texts, devices=counts.present))
+
+    async def check_remove(self, call: Call) -> View | None:
+        token = await self._tokens.get_by_id(call.metadata, actor=call.actor)
+        if call.state.text("name") != token.name:
+            raise FieldErrors({"name": str(TypedNameDiffers(token.name))})
+        return None
+
+    async def preview_removal(self, call: Call) -> None:
+        with once():
+            view = await self._service.preview_removal(
+                call.metadata, actor=call.actor, delivery=call.delivery
+            )
+            await self._show(call, view)
+
+    async def _admins_token(self, call: Call) -> TokenView:
+        token = await self._tokens.get(call.args.required("NAME"), actor=call.actor)
+        call.actor.require(Role.ADMIN, tags=token.tags)
+        return token
