@@ -48,6 +48,7 @@ from bot.kit.web import web_app
 from bot.licenses import jobs as license_jobs
 from bot.licenses.service import LicenseService
 from bot.migrations import FOLDER
+from bot.outside import jobs as outside_jobs
 from bot.profiles import jobs as profile_jobs
 from bot.profiles import slack as profile_screens
 from bot.profiles.service import ProfileService
@@ -238,6 +239,7 @@ def assemble(wired: Services) -> Bot:
         background=wired.background,
         leases=wired.leases,
     )
+    outside_jobs.register(jobs, settings=settings, db=wired.db, clock=wired.clock)
     return Bot(wired, slack, router, app, jobs, _web(wired, slack, app))
 
 
@@ -268,6 +270,9 @@ def prepare_logs(settings: Settings) -> None:
         settings.slack_signing_secret,
         settings.admin_token,
         settings.webhook_secret,
+        # Their paths are keys: who knows them may call them.
+        SecretStr(settings.heartbeat_url or ""),
+        SecretStr(settings.webhook_url or ""),
         *settings.each_encryption_key,
     )
 

@@ -30,7 +30,7 @@ from tests.tokens.conftest import ANA, Room, make_room
 from tests.tokens.desk import Desk, Outlet, ticked, typed
 
 BOT = Path(blocks.__file__).parents[1]
-ROOMS = ("audit", "access", "tokens", "licenses", "profiles", "devices", "assignments", "home")
+ROOMS = ("audit", "access", "tokens", "licenses", "profiles", "devices", "assignments", "outside", "home")
 WORDS = re.compile(r"ABM|Apple(?! IDs?\b)")
 
 OTHER = BackendTexts(

@@ -1,0 +1,1 @@
+"""What is told outside Slack: the heartbeat, the webhook, the calendar."""
