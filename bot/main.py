@@ -26,6 +26,8 @@ from bot.audit.service import AuditService
 from bot.backend.apple import AppleBackend
 from bot.backend.apple_content import AppleContent
 from bot.backend.content import ContentBackend
+from bot.deadlines import slack as deadline_screens
+from bot.deadlines.service import DeadlineService
 from bot.devices import jobs as device_jobs
 from bot.devices import slack as device_screens
 from bot.devices.service import DeviceService
@@ -88,6 +90,7 @@ class Services:
     audit: AuditService
     access: AccessService
     api_tokens: ApiTokenService
+    deadlines: DeadlineService
     tokens: TokenService
     licenses: LicenseService
     profiles: ProfileService
@@ -144,6 +147,7 @@ def _wire(
         texts=backend.texts,
         settings=settings,
     )
+    deadlines = DeadlineService(db=db, clock=clock, audit=audit, settings=settings, texts=tokens.texts)
     profiles = ProfileService(
         db=db, clock=clock, audit=audit, backend=backend, tokens=tokens, settings=settings
     )
@@ -188,6 +192,7 @@ def _wire(
         audit,
         access,
         api_tokens,
+        deadlines,
         tokens,
         licenses,
         profiles,
@@ -342,6 +347,7 @@ def _router(wired: Services, slack: Slack) -> Router:
         clock=wired.clock,
     )
     token_screens.register(router, wired.tokens, poster=slack.poster, channel=settings.channel)
+    deadline_screens.register(router, wired.deadlines, poster=slack.poster, channel=settings.channel)
     profile_screens.register(
         router,
         wired.profiles,

@@ -50,7 +50,7 @@ _LABEL_CHARS = 75  # https://docs.slack.dev/reference/block-kit/block-elements/b
 _OTHERS = "At a glance"
 _GROUPS = {
     **{"status": _OTHERS, "help": _OTHERS, "sync": "Devices", "device": "Devices", "token": "Tokens"},
-    "audit": "Audit",
+    **{"audit": "Audit", "watch": "Deadlines"},
 }
 _OPTIONS = re.compile(r" \[?--")
 _SHOWN_TOKENS = 12

@@ -154,10 +154,12 @@ class House:
         errors = await who.fills(values, submit=True)
         return await self._heard(who, before, errors)
 
-    async def uploads(self, who: Visitor, content: bytes, *, name: str = "token.p7m") -> Heard:
+    async def uploads(
+        self, who: Visitor, content: bytes, *, name: str = "token.p7m", label: str = SERVER_TOKEN
+    ) -> Heard:
         """Hand a file over in the open upload modal."""
         before = await _shown_to(who)
-        errors = await who.uploads(SERVER_TOKEN, name, content, submit=True)
+        errors = await who.uploads(label, name, content, submit=True)
         return await self._heard(who, before, errors)
 
     async def opens_home(self, who: Visitor) -> str:

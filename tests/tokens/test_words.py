@@ -30,7 +30,18 @@ from tests.tokens.conftest import ANA, Room, make_room
 from tests.tokens.desk import Desk, Outlet, ticked, typed
 
 BOT = Path(blocks.__file__).parents[1]
-ROOMS = ("audit", "access", "tokens", "licenses", "profiles", "devices", "assignments", "outside", "home")
+ROOMS = (
+    "audit",
+    "access",
+    "deadlines",
+    "tokens",
+    "licenses",
+    "profiles",
+    "devices",
+    "assignments",
+    "outside",
+    "home",
+)
 WORDS = re.compile(r"ABM|Apple(?! IDs?\b)")
 
 OTHER = BackendTexts(

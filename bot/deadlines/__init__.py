@@ -1,0 +1,1 @@
+"""Other dates to watch, above all that of the MDM server's push certificate."""
