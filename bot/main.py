@@ -32,6 +32,7 @@ from bot.devices import jobs as device_jobs
 from bot.devices import slack as device_screens
 from bot.devices.service import DeviceService
 from bot.home import audit_slack as audit_screens
+from bot.home import figures
 from bot.home import slack as home_screens
 from bot.home import web as api
 from bot.home.service import HomeService
@@ -41,6 +42,7 @@ from bot.kit.background import Background
 from bot.kit.clock import Clock, SystemClock
 from bot.kit.db import Database
 from bot.kit.errors import EnrollbotError
+from bot.kit.figures import Facts, register_counted
 from bot.kit.jobs import Jobs
 from bot.kit.leases import Leases
 from bot.kit.listening import listen
@@ -399,6 +401,15 @@ def _web(wired: Services, slack: Slack, app: SlackApp) -> Starlette:
     )
     if not settings.uses_socket_mode:
         routes.append(Route("/slack/events", app.edge()))
+    rooms = figures.Rooms(
+        db=wired.db,
+        tokens=wired.tokens,
+        devices=wired.devices,
+        licenses=wired.licenses,
+        deadlines=wired.deadlines,
+        assignments=wired.assignments,
+    )
+    facts = Facts(lambda: figures.gather(rooms), clock=wired.clock, background=wired.background)
     return web_app(
         routes,
         checks={
@@ -406,14 +417,17 @@ def _web(wired: Services, slack: Slack, app: SlackApp) -> Starlette:
             "migrations": migrations.checker(wired.db, FOLDER),
             "slack": slack.check,
         },
-        registry=_registry(),
+        registry=_registry(facts),
         admin_token=settings.admin_token,
+        refresh=facts.refresh,
     )
 
 
-def _registry() -> CollectorRegistry:
+def _registry(facts: Facts) -> CollectorRegistry:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
+    register_counted(registry)
+    registry.register(facts)
     Info("enrollbot", "The version that runs.", registry=registry).info({"version": __version__})
     return registry
 

@@ -12,11 +12,13 @@ import httpx
 from bot import __version__
 from bot.apple.answers import Answer
 from bot.kit.addresses import is_loopback
+from bot.kit.figures import count_call
 
 #: A missing or unknown product name is refused by the enrollment service.
 USER_AGENT = f"enrollbot/{__version__}"
 _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _random = SystemRandom()
+_SERVICE = "apple"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,15 @@ async def exchange(
                 timeout=timeout,
                 follow_redirects=False,
             ) as response:
-                return Answer(response.status_code, _lower(response.headers), await _whole(response))
+                answer = Answer(response.status_code, _lower(response.headers), await _whole(response))
     except TimeoutError:
+        count_call(_SERVICE, None)
         raise NoAnswer("no whole answer in time") from None
     except httpx.HTTPError as failure:
+        count_call(_SERVICE, None)
         raise NoAnswer(_kind_of_failure(failure)) from None
+    count_call(_SERVICE, answer.status)
+    return answer
 
 
 def _lower(headers: httpx.Headers) -> dict[str, str]:

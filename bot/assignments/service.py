@@ -115,6 +115,11 @@ class AssignmentService:
             raise PreviewGone
         return await self._defaults.anew(before, actor=actor, includes_waiting=includes, delivery=delivery)
 
+    async def open_counts(self) -> dict[str, int]:
+        """Return how many requests are open, by state. The caller has checked the right."""
+        async with self._books.db.read() as session:
+            return {state.value: count for state, count in (await store.open_counts(session)).items()}
+
     async def holding(self, token_id: str, uuids: Sequence[str]) -> Sequence[str]:
         """Name, in sentences, the open requests for these profiles. The caller checks the right."""
         async with self._books.db.read() as session:

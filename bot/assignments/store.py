@@ -111,6 +111,18 @@ async def in_state(session: AsyncSession, state: RequestState) -> Sequence[Reque
     return (await session.scalars(sa.select(Request).where(col(Request.state) == state.value))).all()
 
 
+async def open_counts(session: AsyncSession) -> dict[RequestState, int]:
+    """Return how many requests are open, by state."""
+    states = [state for state in RequestState if state.is_open]
+    query = (
+        sa.select(col(Request.state), sa.func.count())
+        .where(col(Request.state).in_([state.value for state in states]))
+        .group_by(col(Request.state))
+    )
+    found = {RequestState(state): count for state, count in await session.execute(query)}
+    return {state: found.get(state, 0) for state in states}
+
+
 async def open_of(
     session: AsyncSession, token_id: str, *, uuids: Collection[str] | None = None
 ) -> Sequence[Request]:

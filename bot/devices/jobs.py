@@ -10,6 +10,7 @@ from bot.devices.models import SyncState
 from bot.devices.service import DeviceService
 from bot.kit.background import Background
 from bot.kit.errors import EnrollbotError
+from bot.kit.figures import SYNC_DEVICES, SYNC_PAGES, SYNC_SECONDS, SYNCS
 from bot.kit.jobs import Jobs
 from bot.kit.logs import get_logger, new_reference, with_reference
 from bot.settings import Settings
@@ -127,6 +128,7 @@ class SyncRunner:
         if ended.state is SyncState.STOPPED:
             await self._tell_stop(ended, progress)
             return
+        _count(ended)
         await self._tell(ended.id, progress)
 
     def _progress(self, view: SyncView) -> Progress | None:
@@ -202,6 +204,14 @@ class SyncRunner:
             log.warning("sync result not told", sync=view.id, error=str(error))
             return False
         return True
+
+
+def _count(ended: SyncView) -> None:
+    kind = ended.kind.value
+    SYNCS.labels(kind, ended.state.value).inc()
+    SYNC_PAGES.labels(kind).inc(ended.pages)
+    SYNC_DEVICES.labels(kind).inc(ended.received)
+    SYNC_SECONDS.labels(kind).observe(ended.took.total_seconds())
 
 
 class _Shown:

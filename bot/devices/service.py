@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from bot.audit.service import AuditService
 from bot.backend.port import BackendError, BackendTexts
@@ -105,6 +106,11 @@ class DeviceService:
             token_id: counts_of([kind for kind in kinds if kind.token_id == token_id])
             for token_id in token_ids
         }
+
+    async def last_good(self, token_ids: Sequence[str]) -> dict[str, datetime]:
+        """Return when the newest good sync of each token began. The caller has checked the right."""
+        async with self._books.db.read() as session:
+            return await store.newest_good(session, token_ids)
 
     async def carried(self, uuids: Sequence[str]) -> dict[str, int]:
         """Return how many present devices carry each of these profiles' UUIDs.

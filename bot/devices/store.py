@@ -651,6 +651,16 @@ async def newest_sync(
     return (await session.scalars(query)).one_or_none()
 
 
+async def newest_good(session: AsyncSession, token_ids: Sequence[str]) -> dict[str, datetime]:
+    """Return when the newest finished sync of each of these tokens began."""
+    query = (
+        sa.select(col(Sync.token_id), sa.func.max(col(Sync.started_at)))
+        .where(col(Sync.token_id).in_(list(token_ids)), col(Sync.state) == SyncState.FINISHED.value)
+        .group_by(col(Sync.token_id))
+    )
+    return {token_id: at for token_id, at in await session.execute(query)}
+
+
 async def left_alone_until(session: AsyncSession, token_id: str, now: datetime) -> datetime | None:
     """Return until when the service asked to be left alone, None when that is over or it did not ask."""
     query = sa.select(sa.func.max(col(Sync.resume_at))).where(

@@ -34,10 +34,12 @@ def web_app(
     checks: Mapping[str, Check],
     registry: CollectorRegistry,
     admin_token: SecretStr | None,
+    refresh: Callable[[], Awaitable[None]] | None = None,
 ) -> Starlette:
     """Mount `routes` beside /healthz, /readyz and /metrics.
 
-    /metrics wants `admin_token` as bearer; without one it answers on loopback only.
+    /metrics wants `admin_token` as bearer; without one it answers on loopback only. `refresh` brings its
+    figures up to date before they are read.
     """
 
     async def healthz(_request: Request) -> Response:
@@ -56,6 +58,8 @@ def web_app(
                 status_code=401,
                 headers={"WWW-Authenticate": "Bearer"},
             )
+        if refresh is not None:
+            await refresh()
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     own = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]

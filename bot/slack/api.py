@@ -13,10 +13,13 @@ from pydantic import SecretStr
 
 from bot.kit.clock import Clock
 from bot.kit.errors import EnrollbotError
+from bot.kit.figures import count_call
 from bot.kit.logs import get_logger
 from bot.slack.hosts import SlackHosts
 
 log = get_logger(__name__)
+
+_SERVICE = "slack"
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 TRIES = 3
@@ -162,11 +165,15 @@ class SlackApi:
         try:
             response = await self.http.send(request)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
+            count_call(_SERVICE, None)
             log.warning("slack not reached", method=method, error=type(error).__name__)
             raise SlackUnreachable from error
         except httpx.HTTPError as error:
+            count_call(_SERVICE, None)
             log.warning("slack answer lost", method=method, error=type(error).__name__)
             raise SlackUnclear from error
+        if response.status_code != 200:
+            count_call(_SERVICE, response.status_code)
         if response.status_code == 429:
             raise _RateLimited(_retry_after(response))
         return _told(method, response)
@@ -194,8 +201,12 @@ def _told(method: str, response: httpx.Response) -> dict[str, Any]:
         log.warning("slack answered strangely", method=method, status=response.status_code)
         raise SlackUnclear
     if told.get("ok") is True:
+        count_call(_SERVICE, 200)
         return told
     word = str(told.get("error") or "unknown_error")
+    if response.status_code == 200:
+        # Slack says no with a word, not with a status.
+        count_call(_SERVICE, 400)
     log.warning("slack refused", method=method, word=word)
     if word in _UNCLEAR:
         raise SlackUnclear
