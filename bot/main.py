@@ -53,6 +53,7 @@ from bot.licenses import jobs as license_jobs
 from bot.licenses.service import LicenseService
 from bot.migrations import FOLDER
 from bot.outside import jobs as outside_jobs
+from bot.outside.events import Events
 from bot.profiles import jobs as profile_jobs
 from bot.profiles import slack as profile_screens
 from bot.profiles.service import ProfileService
@@ -98,6 +99,7 @@ class Services:
     profiles: ProfileService
     devices: DeviceService
     assignments: AssignmentService
+    events: Events
 
 
 @contextlib.asynccontextmanager
@@ -200,6 +202,7 @@ def _wire(
         profiles,
         devices,
         assignments,
+        Events(db, clock, audit),
     )
 
 
@@ -219,6 +222,7 @@ def assemble(wired: Services) -> Bot:
     """Put screens and jobs on the services. Raises `SettingsWrong` without Slack's credentials."""
     settings = wired.settings
     settings.require_slack()
+    settings.require_webhook()
     slack = Slack.connect(
         settings.slack_bot_token or SecretStr(""),
         api_url=settings.slack_api_url,
@@ -246,7 +250,15 @@ def assemble(wired: Services) -> Bot:
         background=wired.background,
         leases=wired.leases,
     )
-    outside_jobs.register(jobs, settings=settings, db=wired.db, clock=wired.clock)
+    outside_jobs.register(
+        jobs,
+        wired.events,
+        settings=settings,
+        db=wired.db,
+        clock=wired.clock,
+        leases=wired.leases,
+        background=wired.background,
+    )
     return Bot(wired, slack, router, app, jobs, _web(wired, slack, app))
 
 
@@ -292,6 +304,7 @@ async def run(
     `when_assembled` is called with the bot before it listens and before its jobs begin.
     """
     settings.require_slack()
+    settings.require_webhook()
     with _listening_socket(settings) as listener:
         async with services(settings, clock=clock) as wired:
             await wired.leases.forget_dead_holders()

@@ -1,5 +1,6 @@
 """Every environment variable: typed, read once, secrets kept apart from their names."""
 
+import base64
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -13,6 +14,7 @@ from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
 from bot.kit.hours import WorkingHours
 
+_SHORTEST_SECRET = 24
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -203,6 +205,35 @@ class Settings(BaseModel):
             )
         if problems:
             raise SettingsWrong(problems)
+
+    def require_webhook(self) -> None:
+        """Raise `SettingsWrong` where the webhook has an address and no secret that can be used."""
+        if self.webhook_url is None:
+            return
+        secret = self.webhook_secret.get_secret_value() if self.webhook_secret else ""
+        if not secret:
+            raise SettingsWrong(
+                [
+                    "ENROLLBOT_WEBHOOK_SECRET is missing: without it the receiver of ENROLLBOT_WEBHOOK_URL"
+                    " cannot tell the bot's events from forged ones."
+                ]
+            )
+        if len(secret) < _SHORTEST_SECRET or not _is_usable(secret):
+            raise SettingsWrong(
+                [
+                    "ENROLLBOT_WEBHOOK_SECRET cannot be used: write at least 24 random characters, or whsec_"
+                    " and base64."
+                ]
+            )
+
+
+def _is_usable(secret: str) -> bool:
+    if not secret.startswith("whsec_"):
+        return True
+    try:
+        return len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) >= 16
+    except ValueError:
+        return False
 
 
 def _variable(field: str) -> str:

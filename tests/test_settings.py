@@ -218,3 +218,20 @@ def test_slack_tokens_in_each_others_place_are_told_apart(environment: dict[str,
         Settings.load(environment).require_slack()
     assert str(refused.value).startswith(f"{named} ")
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("secret", [None, "short", "whsec_not*base64*not*base64", "whsec_c2hvcnQ="])
+def test_a_webhook_without_a_secret_that_can_be_used_stops_the_start(secret: str | None) -> None:
+    given = {"ENROLLBOT_WEBHOOK_URL": "https://hooks.example.com/x"}
+    settings = Settings.load(given | ({"ENROLLBOT_WEBHOOK_SECRET": secret} if secret else {}))
+    with pytest.raises(SettingsWrong, match="ENROLLBOT_WEBHOOK_SECRET") as refused:
+        settings.require_webhook()
+    assert secret is None or secret not in str(refused.value)
+
+
+@pytest.mark.parametrize("secret", ["0123456789abcdef01234567", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"])
+def test_a_webhook_with_a_secret_is_usable(secret: str) -> None:
+    Settings.load(
+        {"ENROLLBOT_WEBHOOK_URL": "https://hooks.example.com/x", "ENROLLBOT_WEBHOOK_SECRET": secret}
+    ).require_webhook()
+    Settings.load({}).require_webhook()

@@ -29,6 +29,22 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """One act, without what chains it to the others."""
+
+    number: int
+    at: datetime
+    actor: str
+    actor_kind: str
+    action: str
+    subject_kind: str
+    subject_id: str
+    subject_name: str
+    tags: Sequence[str]
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class AuditPage:
     """A page of the audit, newest first. `total` None is more than are counted.
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.audit import formats, query, rules, store
 from bot.audit.errors import ExportedBefore
-from bot.audit.facts import AuditPage, Entry, Exported, Form
+from bot.audit.facts import AuditPage, Entry, Exported, Form, Told
 from bot.audit.models import BEGINNING, AuditEntry
 from bot.audit.query import Key, Query
 from bot.kit.actor import Actor, Role
@@ -118,6 +118,18 @@ class AuditService:
         if (head.number, head.mac) != (number, mac) if head else number:
             raise AuditBroken(number + 1, "entries at its end are missing")
         return AuditProof(number, mac)
+
+    async def head_in(self, session: AsyncSession) -> int:
+        """Return the number of the last entry inside the caller's transaction, 0 for none."""
+        head = await store.head(session)
+        return head.number if head else 0
+
+    async def acts_after(self, session: AsyncSession, number: int, *, limit: int) -> list[Told]:
+        """Return acts behind a number inside the caller's transaction, for who follows the audit.
+
+        Entries are written one after the other, so that none appears later between those that were read.
+        """
+        return await store.acts_after(session, number, limit=limit)
 
     async def newest(self, *, limit: int) -> list[AuditEntry]:
         """Return the newest entries, newest first."""

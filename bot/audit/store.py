@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from bot.audit.facts import Entry
+from bot.audit.facts import Entry, Told
 from bot.audit.models import BEGINNING, AuditEntry, AuditHead
 from bot.audit.query import Condition, Key, Query
 from bot.kit.db import insert_ignoring
@@ -44,6 +44,13 @@ async def entries(session: AsyncSession) -> AsyncIterator[AuditEntry]:
 async def _page(session: AsyncSession, *, after: int) -> Sequence[AuditEntry]:
     query = sa.select(AuditEntry).where(col(AuditEntry.number) > after).order_by(col(AuditEntry.number))
     return (await session.execute(query.limit(_PAGE))).scalars().all()
+
+
+async def acts_after(session: AsyncSession, number: int, *, limit: int) -> list[Told]:
+    """Return the acts behind an entry's number, oldest first."""
+    columns = [getattr(AuditEntry, each.name) for each in fields(Told)]
+    query = sa.select(*columns).where(col(AuditEntry.number) > number).order_by(col(AuditEntry.number))
+    return [Told(*row) for row in await session.execute(query.limit(limit))]
 
 
 async def newest(session: AsyncSession, *, limit: int) -> list[AuditEntry]:

@@ -1,26 +1,29 @@
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import pytest
 
+from bot.audit.service import AuditService
 from bot.kit.background import Background
 from bot.kit.db import Database
 from bot.kit.jobs import Jobs
+from bot.kit.leases import Leases
+from bot.kit.secrets import Keyring
 from bot.outside import calls
+from bot.outside.events import Events
 from bot.outside.jobs import register
 from bot.settings import Settings
 from tests.fakes.clock import FakeClock
-from tests.fakes.receiver import Receiver, receiving
+from tests.fakes.receiver import Receiver
 from tests.kit.conftest import Lines, logged
 
 __all__ = ["logged"]
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
+def begin(jobs: Jobs, settings: Settings, db: Database, clock: FakeClock) -> None:
+    events = Events(db, clock, AuditService(db, Keyring([b"k" * 32]), clock))
+    leases, background = Leases(db, clock), Background()
+    register(jobs, events, settings=settings, db=db, clock=clock, leases=leases, background=background)
 
 
 class Bot:
@@ -33,7 +36,7 @@ class Bot:
         self.jobs = Jobs(db, clock, self._background)
         self.jobs.every("work", timedelta(minutes=1), self._work)
         settings = Settings.load({"ENROLLBOT_HEARTBEAT_URL": url})
-        register(self.jobs, settings=settings, db=db, clock=clock)
+        begin(self.jobs, settings, db, clock)
 
     async def _work(self, _slot: datetime) -> None:
         if self.fails:
@@ -113,6 +116,6 @@ async def test_an_address_that_hangs_or_is_gone_does_not_fail_the_job(
 
 async def test_without_an_address_there_is_no_such_job(database: Database, clock: FakeClock) -> None:
     jobs = Jobs(database, clock, Background())
-    register(jobs, settings=Settings.load({}), db=database, clock=clock)
+    begin(jobs, Settings.load({}), database, clock)
     with pytest.raises(KeyError):
         await jobs.run_due("heartbeat")
