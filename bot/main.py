@@ -246,6 +246,7 @@ def assemble(wired: Services) -> Bot:
     assignment_jobs.register(
         jobs,
         wired.assignments,
+        wired.devices,
         poster=slack.poster,
         background=wired.background,
         leases=wired.leases,

@@ -69,6 +69,7 @@ class Carrying:
                     await self._end(view, lease, RequestState.STOPPED)
                     return await self._view(request_id)
                 await self._settle_sent(request_id, lease)
+                await self._follow(request_id, lease)
                 await self._batches(request_id, lease, show=show, is_stopping=is_stopping)
         except LeaseTaken:
             return None
@@ -79,6 +80,29 @@ class Carrying:
             # Also where the token's secrets cannot be had: the request waits, and can be stopped.
             await self._rest(request_id, error)
         return await self._view(request_id)
+
+    async def _follow(self, request_id: str, lease: Lease) -> None:
+        """Give what is the default by now: its profile may have been edited, or another one chosen.
+
+        With none any more it ends.
+        """
+        view = await self._view(request_id)
+        if view.sync_id is None or view.state is not RequestState.RUNNING:
+            return
+        defaults = {each.platform: each for each in await self._books.profiles.defaults.of([view.token_id])}
+        default = defaults.get(view.platforms[0])
+        if default is None:
+            await self._end(view, lease, RequestState.STOPPED)
+        elif default.profile_uuid != view.profile_uuid:
+            async with self._books.db.begin() as session:
+                await self._require(lease, session)
+                values = {
+                    "profile_id": default.profile_id,
+                    "profile_version": default.version,
+                    "profile_uuid": default.profile_uuid,
+                    "profile_name": default.profile_name,
+                }
+                await store.change(session, view.id, values, state=RequestState.RUNNING)
 
     async def _batches(
         self, request_id: str, lease: Lease, *, show: Show, is_stopping: Callable[[], bool]
@@ -107,12 +131,15 @@ class Carrying:
         serials = [each.serial for each in batch]
         told = await self._told(view, serials)
         already = [serial for serial in serials if self._is_as_asked(view, told.get(serial))]
-        waiting = [serial for serial in serials if serial not in set(already)]
-        if already:
+        served = [each.serial for each in batch if view.sync_id and _has_other(told.get(each.serial), each)]
+        served = [serial for serial in served if serial not in set(already)]
+        waiting = [serial for serial in serials if serial not in {*already, *served}]
+        if already or served:
             async with self._books.db.begin() as session:
                 await self._require(lease, session)
-                values = {"outcome": Outcome.ALREADY.value, "again_at": None}
-                await store.set_devices(session, view.id, already, values)
+                for outcome, some in ((Outcome.ALREADY, already), (Outcome.LEFT_OUT, served)):
+                    values = {"outcome": outcome.value, "again_at": None}
+                    await store.set_devices(session, view.id, some, values)
         if not waiting:
             return
         async with self._books.db.begin() as session:
@@ -265,7 +292,7 @@ class Carrying:
             await self._books.record(
                 session,
                 SYSTEM,
-                "request.carried_out",
+                "request.carried_out" if view.sync_id is None else "default.given",
                 view,
                 {"approved_by": view.decided_by, "results": counts, "state": state.value},
             )
@@ -277,6 +304,16 @@ class Carrying:
     async def _require(self, lease: Lease, session: AsyncSession) -> None:
         if not await lease.still_held(session):
             raise LeaseLost(lease.name)
+
+
+def _has_other(device: DeviceFacts | None, before: RequestDevice) -> bool:
+    """Say whether somebody gave a device a profile meanwhile, or took its own: no default for it then."""
+    if device is None:
+        return False
+    if device.profile_status == "removed":
+        return True
+    carries = has_profile(device.profile_status, device.profile_uuid)
+    return carries and device.profile_uuid != before.previous_uuid
 
 
 def _outcome(

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.assignments import blocks
+from bot.assignments import blocks, wording
 from bot.assignments.books import SYSTEM
 from bot.assignments.facts import RequestView
 from bot.assignments.models import Outcome, RequestState
 from bot.assignments.service import AssignmentService
+from bot.devices import sync_blocks
+from bot.devices.service import DeviceService
 from bot.kit.background import Background
 from bot.kit.errors import EnrollbotError
 from bot.kit.jobs import Jobs
@@ -31,10 +34,16 @@ _PROBLEMS = (Outcome.FAILED, Outcome.NOT_ACCESSIBLE, Outcome.THROTTLED, Outcome.
 
 
 def register(
-    jobs: Jobs, service: AssignmentService, *, poster: Poster, background: Background, leases: Leases
+    jobs: Jobs,
+    service: AssignmentService,
+    devices: DeviceService,
+    *,
+    poster: Poster,
+    background: Background,
+    leases: Leases,
 ) -> None:
     """Register the jobs of this room, and let what was decided begin at once."""
-    runner = RequestRunner(service, poster=poster, background=background, leases=leases)
+    runner = RequestRunner(service, devices, poster=poster, background=background, leases=leases)
     service.tell_work(runner.look_now)
     jobs.every("assignments.requests", LOOK_EVERY, runner.look, does="carries out requests, shows cards")
     jobs.every("assignments.expiry", EXPIRE_EVERY, runner.expire, does="ends undecided requests")
@@ -44,9 +53,16 @@ class RequestRunner:
     """Carries requests of this process out in the background, and keeps their cards true."""
 
     def __init__(
-        self, service: AssignmentService, *, poster: Poster, background: Background, leases: Leases
+        self,
+        service: AssignmentService,
+        devices: DeviceService,
+        *,
+        poster: Poster,
+        background: Background,
+        leases: Leases,
     ) -> None:
         self._service = service
+        self._devices = devices
         self._poster = poster
         self._background = background
         self._leases = leases
@@ -54,7 +70,8 @@ class RequestRunner:
         self._showing = asyncio.Lock()
 
     async def look(self, _slot: datetime) -> None:
-        """Run what is due and show what has changed."""
+        """Give defaults after syncs, run what is due and show what has changed."""
+        await self._service.judge()
         for request_id in await self._service.due():
             self._launch(request_id)
         await self._show_cards()
@@ -101,16 +118,43 @@ class RequestRunner:
     async def _show_cards(self) -> None:
         """Bring every card up to date and tell results; what Slack does not take stays to be shown."""
         async with self._showing:
-            views = await self._service.unshown()
-            if not views:
+            if not await self._service.unshown() and not await self._service.unshown_syncs():
                 return
             try:
                 async with self._leases.hold(_CARDS):
                     # Read again: another replica may have shown them while we waited.
                     for view in await self._service.unshown():
                         await self._show(view)
+                    for sync_id in await self._service.unshown_syncs():
+                        await self._show_with_sync(sync_id)
             except LeaseTaken:
                 return
+
+    async def _show_with_sync(self, sync_id: str) -> None:
+        """Say in a sync's message what became of the defaults; once that message stands."""
+        sync = await self._devices.sync_view(sync_id)
+        if sync.told_at is None:
+            return
+        given = await self._service.given_after(sync_id)
+        try:
+            if sync.channel is not None and sync.message_ts is not None:
+                lines = [wording.given(view) for view in given]
+                message = sync_blocks.sync_result(sync, self._service.texts, given=lines)
+                await self._poster.update(Posted(sync.channel, sync.message_ts), message)
+        except SlackRefused as refusal:
+            if refusal.word not in _GONE:
+                await self._put_off(given, refusal)
+                return
+        except EnrollbotError as error:
+            await self._put_off(given, error)
+            return
+        for view in given:
+            await self._service.note_told_with_sync(view)
+
+    async def _put_off(self, given: Sequence[RequestView], error: EnrollbotError) -> None:
+        log.warning("a sync's message does not tell of defaults", reason=str(error))
+        for view in given:
+            await self._service.put_off_telling(view)
 
     async def _show(self, view: RequestView) -> None:
         """Do what is still to be told of a request; each part is noted as soon as it is done."""

@@ -11,6 +11,7 @@ from bot.assignments.deciding import Deciding
 from bot.assignments.defaults import DefaultChanges
 from bot.assignments.errors import PreviewGone, RequestUnknown
 from bot.assignments.facts import DeviceResultRow, RequestView
+from bot.assignments.giving import Giving
 from bot.assignments.models import Action, Outcome
 from bot.assignments.previews import Previews
 from bot.assignments.removals import Removals
@@ -46,6 +47,7 @@ class AssignmentService:
         self.cancel = deciding.cancel
         self.stop = deciding.stop
         self.expire = deciding.expire
+        self.judge = Giving(self._books, devices).judge
         self.due = carrying.due
         self.run = carrying.run
 
@@ -172,6 +174,22 @@ class AssignmentService:
         async with self._books.db.read() as session:
             rows = await store.unshown(session, now=self._books.clock.now())
             return [await self._books.view(session, row) for row in rows]
+
+    async def given_after(self, sync_id: str) -> list[RequestView]:
+        """Return what became of the defaults that were given after a sync. For jobs: no right is checked."""
+        async with self._books.db.read() as session:
+            return [await self._books.view(session, row) for row in await store.given_after(session, sync_id)]
+
+    async def unshown_syncs(self) -> Sequence[str]:
+        """Return the syncs whose message does not say yet what became of their defaults."""
+        async with self._books.db.read() as session:
+            return await store.unshown_syncs(session, now=self._books.clock.now())
+
+    async def note_told_with_sync(self, view: RequestView) -> None:
+        """Note that a sync's message says what became of its defaults."""
+        async with self._books.db.begin() as session:
+            values = {"shown": view.version, "tell_again_at": None, "tell_tries": 0}
+            await store.put(session, view.id, values)
 
     async def note_shown(self, view: RequestView, *, channel: str, ts: str) -> None:
         """Note that the card shows this version of a request."""

@@ -151,6 +151,22 @@ async def unshown(session: AsyncSession, *, now: datetime) -> Sequence[Request]:
     return (await session.scalars(query)).all()
 
 
+async def given_after(session: AsyncSession, sync_id: str) -> Sequence[Request]:
+    """Return what gives default profiles after a sync."""
+    query = sa.select(Request).where(col(Request.sync_id) == sync_id)
+    return (await session.scalars(query.order_by(col(Request.profile_name), col(Request.id)))).all()
+
+
+async def unshown_syncs(session: AsyncSession, *, now: datetime) -> Sequence[str]:
+    """Return the syncs whose message says less than what became of their defaults."""
+    query = sa.select(col(Request.sync_id)).where(
+        col(Request.sync_id).is_not(None),
+        col(Request.tell_again_at).is_(None) | (col(Request.tell_again_at) <= now),
+        col(Request.shown) < col(Request.version),
+    )
+    return [each for each in (await session.scalars(query.distinct())).all() if each is not None]
+
+
 async def outcomes(session: AsyncSession, request_id: str) -> dict[Outcome, int]:
     query = (
         sa.select(col(RequestDevice.outcome), sa.func.count())

@@ -3,13 +3,21 @@
 from collections.abc import Sequence
 
 from bot.assignments.facts import RequestView
-from bot.assignments.models import Action, RequestState
+from bot.assignments.models import Action, Outcome, RequestState
 from bot.backend.port import BackendTexts
 from bot.backend.profile import Platform
 from bot.profiles.wording import platforms_in_words
 from bot.slack.blocks import bold, escape, short
 
 _NAME = 60
+_NOT_GIVEN = {
+    Outcome.WAITING: "wait for it",
+    Outcome.SENT: "being sent",
+    Outcome.THROTTLED: "throttled, tried again later",
+    Outcome.FAILED: "failed",
+    Outcome.NOT_ACCESSIBLE: "not on this server any more",
+    Outcome.LEFT_OUT: "left out",
+}
 
 
 def how_many(number: int, thing: str = "device") -> str:
@@ -105,6 +113,16 @@ def _of_removal(view: RequestView, texts: BackendTexts) -> list[str]:
             " by then is left out."
         )
     return told
+
+
+def given(view: RequestView) -> str:
+    """Say for a sync's message how many devices got the default profile after it."""
+    done = view.outcomes.get(Outcome.SUCCESS, 0) + view.outcomes.get(Outcome.ALREADY, 0)
+    others = [
+        f"{view.outcomes[each]:,} {words}" for each, words in _NOT_GIVEN.items() if view.outcomes.get(each)
+    ]
+    text = f"{done:,} given the default profile {bold(view.profile_name or '')}"
+    return " · ".join([text, *others])
 
 
 def result(view: RequestView, *, texts: BackendTexts) -> Sequence[str]:

@@ -234,6 +234,29 @@ class SyncView:
     token_actions: tuple[NextAction, ...] = ()
     devices_before: int = 0
     told_directly_at: datetime | None = None
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Devices that came, or came back, after `since` (None: whenever) and up to `until`."""
+
+    since: datetime | None
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A finished sync whose arrivals were not looked at yet: devices that came after `since`, up to `until`.
+
+    `since` is None where no sync of the token was judged before. The syncs of a token are judged in order.
+    """
+
+    sync_id: str
+    token_id: str
+    is_first: bool
+    since: datetime | None
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,10 @@ class SyncRunner:
         message = sync_blocks.sync_result(view, self._service.texts)
         if progress is None:
             return await self._tell_person(view, message)
-        if await progress.finish(message) is not None:
+        posted = await progress.finish(message)
+        if posted is not None:
+            # What follows from the sync is added to its message.
+            await self._service.note_message(view.id, channel=posted.channel, ts=posted.ts)
             return True
         if progress.is_refused and view.told_directly_at is None:
             await self._tell_instead(view, sync_blocks.not_taken(message, progress.channel))

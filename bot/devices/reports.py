@@ -20,7 +20,7 @@ _TELL_FOR = timedelta(days=2)
 _SYNC_SHOWN = (
     *("id", "token_id", "reason", "forced", "is_first", "asked_by", "asked_by_person", "user_id"),
     *("started_at", "resume_at", "ended_at", "removals_judged", "error", "next_step"),
-    *("channel", "message_ts", "devices_before", "told_directly_at", *Tally.__slots__),
+    *("channel", "message_ts", "devices_before", "told_directly_at", "told_at", *Tally.__slots__),
 )
 
 

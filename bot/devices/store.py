@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from bot.devices.facts import Kind, Position
+from bot.devices.facts import Arrival, Kind, Position
 from bot.devices.models import (
     ChangeKind,
     Device,
@@ -748,14 +748,6 @@ async def changes_of(session: AsyncSession, serial: str, *, limit: int) -> Seque
         .limit(limit)
     )
     return found.all()
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Devices that came, or came back, after `since` (None: whenever) and up to `until`."""
-
-    since: datetime | None
-    until: datetime
 
 
 @dataclass(frozen=True, slots=True)

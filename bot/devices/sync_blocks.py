@@ -99,13 +99,17 @@ def sync_stopped(sync: SyncView) -> Message:
     return Message.of(section("\n".join(lines)))
 
 
-def sync_result(sync: SyncView, texts: BackendTexts) -> Message:
-    """Tell how a sync ended: counts, pages and time, or what failed and what comes next."""
+def sync_result(sync: SyncView, texts: BackendTexts, *, given: Sequence[str] = ()) -> Message:
+    """Tell how a sync ended: counts, pages and time, or what failed and what comes next.
+
+    `given` are lines on the default profiles that devices got after it, in mrkdwn.
+    """
     if sync.state is SyncState.FAILED:
         return _failure(sync)
     lines = [
         f"{bold(f'Token {sync.token_name} synced')} · {_kind(sync)}",
         f"{how_many(sync.devices)} now: {_counts(sync)}",
+        *given,
         f"{how_many(sync.pages, 'page')} in {seconds(sync.took.total_seconds())}",
     ]
     if sync.reason == WishReason.RENEWAL.value:

@@ -1,36 +1,21 @@
 """Devices that wait for a profile, and those that came with a sync."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.backend.profile import Platform
 from bot.devices import rules, store
 from bot.devices.books import Books
-from bot.devices.facts import DeviceRow, Kind
+from bot.devices.facts import Arrival, DeviceRow, Kind, Unjudged
 from bot.devices.models import DeviceState
-from bot.devices.store import Arrival, Filter
+from bot.devices.store import Filter
 from bot.devices.views import row_of
 
 _BATCH = 5000
 #: Syncs that ended longer ago are not judged any more: the bot was not running then.
 _JUDGED_WITHIN = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Unjudged:
-    """A finished sync whose arrivals were not looked at yet: devices that came after `since`, up to `until`.
-
-    `since` is None where no sync of the token was judged before. The syncs of a token are judged in order.
-    """
-
-    sync_id: str
-    token_id: str
-    is_first: bool
-    since: datetime | None
-    until: datetime
 
 
 class Waiting:

@@ -7,6 +7,7 @@ import pytest
 from bot.assignments.models import RequestState
 from bot.backend.profile import Platform
 from bot.kit.actor import Actor
+from tests.fakes.house import another_replica
 from tests.flows.conftest import House
 from tests.flows.test_assigning import carried, goes_on
 
@@ -37,6 +38,22 @@ async def defaults(house: House) -> dict[Platform, str]:
     token = await house.bot.services.tokens.get("paris", actor=SETUP)
     found = await house.bot.services.profiles.defaults.of([token.id])
     return {each.platform: each.profile_name for each in found}
+
+
+async def has_default(house: House, name: str = "Kiosk") -> str:
+    """Have an approved default for all platforms; the UUID that devices get."""
+    profiles = house.bot.services.profiles
+    token = await house.bot.services.tokens.get("paris", actor=SETUP)
+    profile = await profiles.get(name, actor=SETUP)
+    async with house.bot.services.db.begin() as session:
+        await profiles.defaults.change_in(session, token, list(Platform), profile.id, actor=SETUP)
+    return profile.profile_uuid
+
+
+async def synced(house: House) -> None:
+    """Let a day pass, and with it the sync and what follows from it."""
+    await house.waits(timedelta(days=1, hours=1))
+    await goes_on(house)
 
 
 async def approved(house: House) -> None:
@@ -157,3 +174,78 @@ async def test_a_removed_token_ends_what_runs_and_takes_profiles_and_defaults_wi
     contents = await house.contents()
     assert contents["profile_default"] == contents["assignment_hold"] == contents["token_secret"] == []
     assert "REQ-3 · Remove token paris" in await house.types(house.ana, "/enroll request show REQ-3")
+
+
+async def test_devices_that_come_get_the_default_by_themselves_and_the_sync_says_so(
+    ready_on_both: House,
+) -> None:
+    house = ready_on_both
+    uuid = await has_default(house)
+    first = dict(carried(house))
+    new = house.apple.add_devices("paris", 3)
+    await synced(house)
+    # Those of the first sync are left to who chooses the default.
+    assert {s: u for s, u in carried(house).items() if u} == dict.fromkeys(new, uuid)
+    assert "3 added, 0 modified, 0 removed" in house.posts()
+    assert "3 given the default profile *Kiosk*" in house.posts()
+    assert ("assignments", "default.given", "default profile") in await house.acts()
+    assert (await house.contents())["assignment_hold"] == []
+    assert "No requests" in await house.types(house.ana, "/enroll request list")
+    house.apple.remove_devices("paris", new[:1])
+    await synced(house)
+    house.apple.assign_in_portal(new[:1], "paris")
+    await synced(house)
+    assert carried(house)[new[0]] == uuid
+    assert not any(carried(house)[serial] for serial in first)
+
+
+async def test_what_was_unassigned_on_purpose_or_has_a_profile_elsewhere_is_left_alone(ready: House) -> None:
+    house = ready
+    uuid = await has_default(house)
+    taken, gone, known, waits = house.apple.add_devices("paris", 4)
+    server = house.apple.server("paris")
+    elsewhere = house.apple.define_profile(server, {"profile_name": "Elsewhere", "url": "https://x.example"})
+    house.apple.set_profile("paris", [known], elsewhere.uuid)
+    house.apple.set_profile("paris", [gone], "F" * 32)
+    house.apple.set_profile("paris", [taken], elsewhere.uuid)
+    house.apple.change_profile(list(house.apple.store.find([taken]).values()), None)
+    await synced(house)
+    found = carried(house)
+    assert (found[taken], found[known]) == ("", elsewhere.uuid)
+    assert (found[gone], found[waits]) == (uuid, uuid)
+
+
+async def test_a_crash_between_the_sync_and_the_batches_loses_nothing(ready_on_both: House) -> None:
+    house = ready_on_both
+    uuid = await has_default(house)
+    new = house.apple.add_devices("paris", 3)
+    house.apple.switches.throttled = {new[0]}
+    await house.waits(timedelta(days=1, hours=1))
+    assignments = house.bot.services.assignments
+    assert await assignments.judge() == 3
+    # The process dies here: what is left is the row of what was judged.
+    async with another_replica(house) as second:
+        assert await second.bot.services.assignments.judge() == 0
+        await goes_on(second)
+        assert sorted(u for u in carried(house).values() if u) == [uuid, uuid]
+        # While one is throttled the profile is edited: it gets the newest version.
+        await house.types(house.ana, "/enroll profile edit Kiosk")
+        for values in ({}, {}, {"Department": "IT"}, {}, {}):
+            await house.fills(house.ana, values)
+        house.apple.switches.throttled = set()
+        house.clock.move(timedelta(hours=25))
+        await goes_on(second)
+        await goes_on(second)
+    newest = (await house.bot.services.profiles.get("Kiosk", actor=SETUP)).profile_uuid
+    assert carried(house)[new[0]] == newest != uuid
+    assert "3 given the default profile *Kiosk*" in house.posts()
+
+
+async def test_a_token_without_a_default_lets_its_new_devices_wait(ready: House) -> None:
+    new = ready.apple.add_devices("paris", 2)
+    await synced(ready)
+    assert not any(carried(ready).values())
+    await has_default(ready)
+    await synced(ready)
+    # They came before there was one: who chose it was asked about them.
+    assert not any(carried(ready)[serial] for serial in new)
