@@ -24,6 +24,7 @@ import httpx
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
 from bot.sandbox import offers
+from bot.sandbox.apple import content_service
 from bot.sandbox.apple.stand_in import AppleStandIn
 from bot.sandbox.behind.requests import Requests
 from bot.sandbox.behind.switches import Switches
@@ -254,6 +255,7 @@ def _environment(
         "SLACK_SIGNING_SECRET": slack.signing_secret,
         "ENROLLBOT_SLACK_API_URL": slack.api_url,
         "ENROLLBOT_DEP_URL": apple_url,
+        "ENROLLBOT_VPP_URL": f"{apple_url}{content_service.BASE}",
         "ENROLLBOT_DATABASE_URL": f"sqlite:///{folder / 'enrollbot.db'}",
         "ENROLLBOT_ENCRYPTION_KEYS": key,
         "ENROLLBOT_ADMINS": people.ANA,

@@ -1,4 +1,4 @@
-"""What the sandbox holds when it is new: two MDM servers, one of them with a token in the bot already."""
+"""What the sandbox holds when it is new: two MDM servers, one with its token in the bot; two locations."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -19,6 +19,11 @@ EXPIRES_IN = timedelta(days=12)
 #: The server whose token waits to be added.
 WAITING = "lyon"
 WAITING_DEVICES = 180
+#: The location that is short of Company Portals, and another one.
+LOCATION, OTHER_LOCATION = "Example HQ", "Example Lyon"
+APPS = 300
+#: How many Company Portals each has, and uses.
+PORTALS, OTHER_PORTALS = (500, 483), (60, 12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,9 @@ def seed(apple: AppleStandIn, *, devices: int, folder: Path) -> ImportFiles | No
     """Fill a new stand-in; returns the files of the ready token, None when it was filled before."""
     if apple.organisations:
         return None
-    apple.create_organisation("Example Trust")
+    organisation = apple.create_organisation("Example Trust")
+    apple.content.create(LOCATION, org_id=organisation.org_id, apps=APPS - 1, portal=PORTALS)
+    apple.content.create(OTHER_LOCATION, org_id=organisation.org_id, apps=40, portal=OTHER_PORTALS)
     apple.create_server(READY, devices=devices)
     apple.create_server(WAITING, devices=WAITING_DEVICES)
     key, certificate = _key_pair(apple.now())

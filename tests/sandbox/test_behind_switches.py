@@ -182,6 +182,18 @@ async def test_apple_refuses_a_rejected_token_and_throttles_some_until_taken_bac
         await drawer.throws("throttle", on=False)
 
 
+async def test_a_location_s_tokens_are_ended_and_its_licences_used_and_bought(drawer: Drawer) -> None:
+    drawer.box.apple.content.generate_token("Example HQ")
+    ended = (await drawer.throws("revoked", of="Example HQ"))["locations"][0]
+    assert (ended["name"], ended["has_token"], ended["revoked"]) == ("Example HQ", True, True)
+    before = ended["portals"]["left"]
+    used = await drawer.post("licences", {"act": "use", "location": "Example HQ", "count": before})
+    assert used.json()["left"] == 0
+    bought = await drawer.post("licences", {"act": "buy", "location": "Example HQ", "count": 25})
+    assert bought.json()["locations"][0]["portals"] == {"total": ended["portals"]["total"] + 25, "left": 25}
+    assert (await drawer.post("back")).json()["locations"][0]["revoked"] is False
+
+
 async def test_put_everything_back_leaves_no_switch_thrown(drawer: Drawer) -> None:
     first = await drawer.state()
     organisation = first["organisations"][0]["id"]

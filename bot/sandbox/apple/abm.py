@@ -4,28 +4,31 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from html import escape
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from bot.kit.errors import EnrollbotError
-from bot.sandbox.apple.state import DeviceRow, Organisation, Server, iso
-from bot.sandbox.apple.world import NotInBusinessManager, World
+from bot.sandbox.apple.abm_apps import LocationPages
+from bot.sandbox.apple.abm_page import (
+    HEADERS,
+    described,
+    notice_note,
+    page,
+    read_form,
+    refusal_note,
+    text_of,
+    time_of,
+)
+from bot.sandbox.apple.refusals import NotInBusinessManager
+from bot.sandbox.apple.state import DeviceRow, Organisation, Server
+from bot.sandbox.apple.world import World
 
 DEFAULT_APPLE_ID = "ade@example.com"
 _SHOWN = 25
 _MOST_BOUGHT = 10_000
-_CERTIFICATE_LIMIT = 65_536
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'",
-    "X-Content-Type-Options": "nosniff",
-}
 _NOTICES = {
     "added": "The server was added. Upload its public key certificate next.",
     "uploaded": "The certificate was uploaded. Now download a server token made for it.",
@@ -33,40 +36,6 @@ _NOTICES = {
     "bought": "The devices were added and assigned to this server.",
     "signed": "The terms and conditions are accepted.",
 }
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d1d1f; --soft: #55555c; --paper: #fff; --ground: #f3f3f5;
-  --line: #c9c9cf; --blue: #0059b8; --on-blue: #fff; --warn: #fff3d6; --bad: #fde6e4; --good: #e3f4e6; }
-@media (prefers-color-scheme: dark) { :root { --ink: #f2f2f5; --soft: #b6b6bf; --paper: #1f1f23;
-  --ground: #131316; --line: #4a4a52; --blue: #7db8ff; --on-blue: #0b1a2c; --warn: #41350f; --bad: #4a1f1c;
-  --good: #17361d; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-header, main { max-width: 62rem; margin: 0 auto; padding: 1rem; }
-header { padding-bottom: 0; }
-header p { margin: 0; color: var(--soft); }
-h1 { font-size: 1.6rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 0 0 .5rem; }
-section { background: var(--paper); border: 1px solid var(--line); border-radius: .75rem; padding: 1.25rem;
-  margin: 0 0 1.25rem; overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; } caption { text-align: left; color: var(--soft); }
-th, td { text-align: left; padding: .45rem .75rem .45rem 0; border-top: 1px solid var(--line);
-  vertical-align: top; }
-table { margin-top: 1.25rem; }
-td.number, th.number { text-align: right; padding-right: 2rem;
-  font-variant-numeric: tabular-nums; }
-a { color: var(--blue); } code { font-size: .95em; }
-label { display: block; font-weight: 600; margin: .75rem 0 .25rem; }
-input, textarea { font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--soft);
-  border-radius: .4rem; padding: .4rem .6rem; max-width: 100%; width: 26rem; }
-button { font: inherit; font-weight: 600; margin-top: .75rem; padding: .45rem 1rem; border-radius: .5rem;
-  border: 1px solid var(--blue); background: var(--blue); color: var(--on-blue); cursor: pointer; }
-:focus-visible { outline: 3px solid var(--blue); outline-offset: 2px; }
-.hint { color: var(--soft); margin: .25rem 0; }
-.note { border-radius: .5rem; padding: .75rem 1rem; margin: 0 0 1.25rem; }
-.note p { margin: 0; }
-.warn { background: var(--warn); } .bad { background: var(--bad); } .good { background: var(--good); }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.5rem; margin: 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-"""
 
 
 class BusinessManager:
@@ -74,6 +43,7 @@ class BusinessManager:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._locations = LocationPages(world)
         self.app = Starlette(
             routes=[
                 Route("/", self._home),
@@ -85,6 +55,7 @@ class BusinessManager:
                 Route("/abm/servers/{uuid}/token", self._token, methods=["POST"]),
                 Route("/abm/servers/{uuid}/devices", self._devices, methods=["POST"]),
                 Route("/abm/servers/{uuid}/purchases", self._buy, methods=["POST"]),
+                *self._locations.routes(),
             ],
             exception_handlers={NotInBusinessManager: _not_here},
         )
@@ -96,16 +67,16 @@ class BusinessManager:
         return self._list_page(notice=request.query_params.get("notice", ""))
 
     async def _add(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await read_form(request)
         organisation = self._world.organisation(request.path_params["org_id"])
         try:
-            server = self._world.create_server(_text(form, "name"), organisation=organisation)
+            server = self._world.create_server(text_of(form, "name"), organisation=organisation)
         except EnrollbotError as refusal:
             return self._list_page(refusal=str(refusal))
         return _to_server(server, "added")
 
     async def _sign(self, request: Request) -> Response:
-        await _form(request)
+        await read_form(request)
         self._world.sign_terms(organisation=request.path_params["org_id"])
         return RedirectResponse("/abm?notice=signed", status_code=303)
 
@@ -115,7 +86,7 @@ class BusinessManager:
 
     async def _upload(self, request: Request) -> Response:
         server = self._asked(request)
-        form = await _form(request)
+        form = await read_form(request)
         try:
             self._world.upload_certificate(server, form.get("certificate", b""))
         except EnrollbotError as refusal:
@@ -124,19 +95,19 @@ class BusinessManager:
 
     async def _token(self, request: Request) -> Response:
         server = self._asked(request)
-        form = await _form(request)
-        apple_id = _text(form, "apple_id") or DEFAULT_APPLE_ID
+        form = await read_form(request)
+        apple_id = text_of(form, "apple_id") or DEFAULT_APPLE_ID
         try:
             name, content = self._world.generate_token(server, apple_id)
         except EnrollbotError as refusal:
             return self._server_page(server, refusal=str(refusal), field="apple_id")
-        headers = {**_HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
+        headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
         return Response(content, media_type="application/pkcs7-mime", headers=headers)
 
     async def _devices(self, request: Request) -> Response:
         server = self._asked(request)
-        form = await _form(request)
-        serials = [word.upper() for word in re.split(r"[\s,;]+", _text(form, "serials")) if word]
+        form = await read_form(request)
+        serials = [word.upper() for word in re.split(r"[\s,;]+", text_of(form, "serials")) if word]
         unknown = [serial for serial in serials if serial not in self._world.store.find(serials)]
         if unknown or not serials:
             named = ", ".join(unknown[:5]) or "none was given"
@@ -148,8 +119,8 @@ class BusinessManager:
 
     async def _buy(self, request: Request) -> Response:
         server = self._asked(request)
-        form = await _form(request)
-        count = _text(form, "count")
+        form = await read_form(request)
+        count = text_of(form, "count")
         if not count.isdecimal() or not 1 <= int(count) <= _MOST_BOUGHT:
             return self._server_page(
                 server, refusal=f"Give a number from 1 to {_MOST_BOUGHT}.", field="count"
@@ -162,9 +133,10 @@ class BusinessManager:
 
     def _list_page(self, *, notice: str = "", refusal: str = "") -> Response:
         organisations = list(self._world.organisations.values()) or [self._world.organisation()]
-        body = _notice(notice) + _refusal(refusal) + "".join(map(self._organisation, organisations))
+        sections = (self._organisation(each) + self._locations.section(each) for each in organisations)
+        body = notice_note(_NOTICES.get(notice)) + refusal_note(refusal) + "".join(sections)
         title = "Device management services"
-        return _page(title, f"<h1>{title}</h1>{body}", status=422 if refusal else 200)
+        return page(title, f"<h1>{title}</h1>{body}", status=422 if refusal else 200)
 
     def _organisation(self, organisation: Organisation) -> str:
         rows = "".join(self._row(server) for server in self._world.servers_of(organisation))
@@ -199,58 +171,23 @@ class BusinessManager:
         parts = (
             '<p><a href="/abm">All servers</a></p>',
             f"<h1>{escape(server.name)}</h1>",
-            _notice(notice),
-            _refusal(refusal),
+            notice_note(_NOTICES.get(notice)),
+            refusal_note(refusal),
             _terms(organisation),
             _facts(server, organisation, count, self._world.now()),
             _certificate_form(server, is_refused=field == "certificate"),
             _token_form(server, is_refused=field == "apple_id"),
             _device_section(server, self._world.store.newest(server.number, _SHOWN), count),
         )
-        return _page(server.name, "".join(parts), status=422 if refusal else 200)
-
-
-async def _form(request: Request) -> dict[str, str | bytes]:
-    """Read the form, unless another site's page sent it."""
-    origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != request.headers.get("host"):
-        raise HTTPException(403, "This form was sent from another site.")
-    async with request.form(max_files=1) as form:
-        return {
-            name: await value.read(_CERTIFICATE_LIMIT) if isinstance(value, UploadFile) else value.strip()
-            for name, value in form.items()
-        }
+        return page(server.name, "".join(parts), status=422 if refusal else 200)
 
 
 async def _not_here(request: Request, error: Exception) -> Response:
-    return _page("Not found", f"<h1>Not found</h1><p>{escape(str(error))}</p>", status=404)
-
-
-def _text(form: dict[str, str | bytes], name: str) -> str:
-    value = form.get(name, "")
-    return value if isinstance(value, str) else ""
+    return page("Not found", f"<h1>Not found</h1><p>{escape(str(error))}</p>", status=404)
 
 
 def _to_server(server: Server, notice: str) -> Response:
     return RedirectResponse(f"/abm/servers/{server.server_uuid}?notice={notice}", status_code=303)
-
-
-def _page(title: str, body: str, *, status: int = 200) -> Response:
-    html = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{escape(title)} – Apple Business Manager stand-in</title><style>{_STYLE}</style></head>
-<body><header><p><strong>Apple Business Manager</strong>, a stand-in on this computer. Nothing here reaches
-Apple.</p></header><main>{body}</main></body></html>"""
-    return HTMLResponse(html, status_code=status, headers=_HEADERS)
-
-
-def _notice(word: str) -> str:
-    text = _NOTICES.get(word)
-    return f'<p class="note good" role="status">{text}</p>' if text else ""
-
-
-def _refusal(text: str) -> str:
-    return f'<p class="note bad" role="alert" id="refusal">{escape(text)}</p>' if text else ""
 
 
 def _terms(organisation: Organisation) -> str:
@@ -264,11 +201,6 @@ Until an administrator accepts them, MDM servers are refused and no token can be
 </div>"""
 
 
-def _time(moment: datetime) -> str:
-    shown = f"{moment:%d %B %Y, %H:%M} UTC".lstrip("0")
-    return f'<time datetime="{iso(moment)}">{shown}</time>'
-
-
 def _state(server: Server, now: datetime) -> str:
     credentials = server.credentials
     if credentials is None:
@@ -278,13 +210,13 @@ def _state(server: Server, now: datetime) -> str:
     if credentials.is_rejected:
         return "Token ended by Apple"
     if credentials.expires_at <= now:
-        return f"Token expired on {_time(credentials.expires_at)}"
-    return f"Token valid until {_time(credentials.expires_at)}"
+        return f"Token expired on {time_of(credentials.expires_at)}"
+    return f"Token valid until {time_of(credentials.expires_at)}"
 
 
 def _facts(server: Server, organisation: Organisation, count: int, now: datetime) -> str:
     made = server.credentials
-    made_by = f"{escape(made.made_by)}, {_time(made.made_at)}" if made else "nobody yet"
+    made_by = f"{escape(made.made_by)}, {time_of(made.made_at)}" if made else "nobody yet"
     return f"""
 <section aria-labelledby="facts"><h2 id="facts">About this server</h2><dl>
 <dt>Organisation</dt><dd>{escape(organisation.name)}</dd>
@@ -294,11 +226,6 @@ def _facts(server: Server, organisation: Organisation, count: int, now: datetime
 <dt>Token made by</dt><dd>{made_by}</dd></dl></section>"""
 
 
-def _described(hint: str, *, is_refused: bool) -> str:
-    extra = ' aria-invalid="true"' if is_refused else ""
-    return f'aria-describedby="{hint}{" refusal" if is_refused else ""}"{extra}'
-
-
 def _certificate_form(server: Server, *, is_refused: bool) -> str:
     present = "A certificate is uploaded; another one replaces it." if server.certificate_pem else ""
     return f"""
@@ -306,7 +233,7 @@ def _certificate_form(server: Server, *, is_refused: bool) -> str:
 <form method="post" action="/abm/servers/{server.server_uuid}/certificate" enctype="multipart/form-data">
 <label for="certificate">Public key certificate</label>
 <input type="file" id="certificate" name="certificate" required accept=".pem,.der,.cer,.crt"
- {_described("certificate-hint", is_refused=is_refused)}>
+ {described("certificate-hint", is_refused=is_refused)}>
 <p class="hint" id="certificate-hint">The .pem or .der file of your MDM server, with an RSA key. {present}</p>
 <button>Upload certificate</button></form></section>"""
 
@@ -327,7 +254,7 @@ def _token_form(server: Server, *, is_refused: bool) -> str:
 <form method="post" action="/abm/servers/{server.server_uuid}/token">{warning}
 <label for="apple-id">Signed-in Apple ID</label>
 <input type="email" id="apple-id" name="apple_id" value="{DEFAULT_APPLE_ID}" required autocomplete="off"
- {_described("token-warning", is_refused=is_refused)}>
+ {described("token-warning", is_refused=is_refused)}>
 <div><button>Download server token</button></div></form></section>"""
 
 

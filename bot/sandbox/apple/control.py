@@ -14,7 +14,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot.kit.errors import EnrollbotError
+from bot.sandbox.apple.apps import COMPANY_PORTAL
 from bot.sandbox.apple.faults import Switches, Trouble
+from bot.sandbox.apple.locations import Location
 from bot.sandbox.apple.state import Server, iso
 from bot.sandbox.apple.world import World
 
@@ -70,6 +72,31 @@ class DeviceOrder(msgspec.Struct, forbid_unknown_fields=True):
     profile_uuid: str | None = None
 
 
+class LocationOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """`portal` is how many Company Portals the location has, and how many of them are in use."""
+
+    name: str
+    apps: int = 0
+    portal: tuple[int, int] | None = None
+    organisation: str | None = None
+
+
+class ContentOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """`generate` answers the file; `revoke`, `accept` and `expire` change every token of the location.
+
+    `count` buys licences of an app and assigns some (below zero: frees them); `take` lets an MDM manage the
+    location, None nobody.
+    """
+
+    location: str
+    action: Literal["generate", "revoke", "accept", "expire", "count", "take"]
+    valid_days: float = 365
+    app: str = COMPANY_PORTAL
+    bought: int = 0
+    assigned: int = 0
+    mdm: str | None = None
+
+
 class FaultOrder(msgspec.Struct, forbid_unknown_fields=True):
     kind: Trouble
     fraction: float = 1.0
@@ -93,6 +120,8 @@ class Control:
             "token": self._token,
             "access": self._access,
             "devices": self._devices,
+            "locations": self._locations,
+            "content": self._content,
             "faults": self._plan,
             "switches": self._switch,
             "sessions/end": self._end,
@@ -109,6 +138,7 @@ class Control:
                 "now": iso(world.now()),
                 "organisations": [dataclasses.asdict(o) for o in world.organisations.values()],
                 "servers": [self._server(server) for server in world.servers.values()],
+                "locations": [_location(location) for location in world.content.all.values()],
                 "switches": msgspec.to_builtins(world.switches),
                 "faults": msgspec.to_builtins(world.faults.planned),
             }
@@ -167,6 +197,33 @@ class Control:
             self._world.expire_token(order.server)
         else:
             self._world.reject_token(order.server, rejected=order.action == "reject")
+        return _done()
+
+    async def _locations(self, request: Request) -> Response:
+        order = await _order(request, LocationOrder)
+        organisation = self._world.organisation(order.organisation)
+        made = self._world.content.create(
+            order.name, org_id=organisation.org_id, apps=order.apps, portal=order.portal
+        )
+        return JSONResponse(_location(made))
+
+    async def _content(self, request: Request) -> Response:
+        order = await _order(request, ContentOrder)
+        content = self._world.content
+        match order.action:
+            case "generate":
+                valid_for = timedelta(days=order.valid_days)
+                name, file = content.generate_token(order.location, valid_for=valid_for)
+                headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+                return Response(file, media_type="application/octet-stream", headers=headers)
+            case "expire":
+                content.expire(order.location)
+            case "count":
+                content.change(order.location, order.app, bought=order.bought, assigned=order.assigned)
+            case "take":
+                content.take(order.location, order.mdm)
+            case _:
+                content.revoke(order.location, revoked=order.action == "revoke")
         return _done()
 
     async def _access(self, request: Request) -> Response:
@@ -230,6 +287,19 @@ class Control:
     async def _end(self, request: Request) -> Response:
         self._end_sessions()
         return _done()
+
+
+def _location(location: Location) -> dict[str, object]:
+    token = location.token
+    return {
+        "name": location.name,
+        "uid": location.uid,
+        "org_id": location.org_id,
+        "apps": len(location.stock),
+        "version": location.version,
+        "mdm": location.mdm,
+        "token": token and {"expires_at": iso(token.expires_at), "is_revoked": token.is_revoked},
+    }
 
 
 def _guarded(handler: Handler) -> Handler:

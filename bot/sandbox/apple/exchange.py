@@ -1,17 +1,17 @@
-"""Carries the web service over HTTP: reads the call, lets planned troubles happen, answers, keeps the log."""
+"""Carries a web service over HTTP: reads the call, lets planned troubles happen, answers, keeps the log."""
 
 import json
 import re
 from dataclasses import dataclass
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from bot.sandbox.apple.faults import PAGES, Fault, Logged, Trouble
 from bot.sandbox.apple.oauth import Refused
-from bot.sandbox.apple.service import Answer, Call, EnrollmentService
+from bot.sandbox.apple.service import Answer, Call
 from bot.sandbox.apple.world import World
 from bot.sandbox.bodies import Mask, clip, opened
 
@@ -41,10 +41,20 @@ class _Reply:
     server: str = ""
 
 
-class Exchange:
-    """The ASGI application of the web service."""
+class WebService(Protocol):
+    """What answers calls. `caller` names whose credentials a call carries, `secrets` are all there are."""
 
-    def __init__(self, world: World, service: EnrollmentService) -> None:
+    def answer(self, call: Call) -> Answer: ...
+
+    def caller(self, call: Call) -> str: ...
+
+    def secrets(self) -> list[str]: ...
+
+
+class Exchange:
+    """The ASGI application of a web service."""
+
+    def __init__(self, world: World, service: WebService) -> None:
         self._world = world
         self._service = service
         self._mask = Mask(service.secrets)
@@ -77,7 +87,7 @@ class Exchange:
                 refused.status,
                 refused.word.encode(),
                 {"Content-Type": _WORD, **refused.headers},
-                refused.word,
+                refused.note,
             )
         if fault is not None and fault.kind is Trouble.REPEAT_CURSOR:
             answer.body = _repeat_cursor(answer, call)

@@ -57,7 +57,8 @@ class Switches:
     `slow_page_ms` delays each page. `duplicates`: how many devices of each page come twice.
     `clock_offset` moves the stand-in's clock away from the true one, `Date` header included.
     `replaced_word` is the 403 of a token that a newer one ended (also seen: `signature_invalid`);
-    `expired_status` that of one past its expiry (also seen: 403).
+    `expired_status` that of one past its expiry (also seen: 403). `assets_a_page` and
+    `content_requests_a_second` are the limits of Apps and Books.
     """
 
     session_life: float = 1800
@@ -77,6 +78,8 @@ class Switches:
     replaced_word: str = "token_rejected"
     expired_status: int = 401
     report_profile_changes: bool = True
+    assets_a_page: int = 100
+    content_requests_a_second: int = 15
 
 
 class Faults:

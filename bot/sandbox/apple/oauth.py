@@ -33,6 +33,11 @@ class Refused(Exception):
         self.headers = headers
         super().__init__(f"{status} {word}")
 
+    @property
+    def note(self) -> str:
+        """What the log of requests says of it."""
+        return self.word
+
 
 @dataclass(frozen=True, slots=True)
 class Signed:

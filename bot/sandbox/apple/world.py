@@ -16,10 +16,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bot.kit.clock import Clock
-from bot.kit.errors import EnrollbotError
 from bot.sandbox.apple.catalogue import invent
 from bot.sandbox.apple.faults import Faults, RequestLog, Switches
+from bot.sandbox.apple.locations import Locations
 from bot.sandbox.apple.p7m import read_certificate, token_file
+from bot.sandbox.apple.refusals import NotInBusinessManager, NotPossible
 from bot.sandbox.apple.state import (
     Credentials,
     DeviceRow,
@@ -39,18 +40,10 @@ _BATCH = 50_000
 _NOBODY = ProfileChange("empty", "", "", "")
 
 
-class NotInBusinessManager(EnrollbotError):
-    """No such organisation, server or device here."""
-
-
-class NotPossible(EnrollbotError):
-    """Apple Business Manager refuses what was asked."""
-
-
 class World:
     """Organisations, MDM servers, devices and profiles, and what people do with them.
 
-    A server is named by its name, its `server_uuid` or the `Server` itself.
+    A server is named by its name, its `server_uuid` or the `Server` itself. `content` is Apps and Books.
     """
 
     def __init__(self, clock: Clock, *, folder: Path | None = None, seed: int = 7) -> None:
@@ -63,6 +56,7 @@ class World:
         self.organisations = {o.org_id: o for o in self.store.load("organisation", Organisation)}
         self.servers = {s.server_uuid: s for s in self.store.load("server", Server)}
         self.profiles = {p.uuid: p for p in self.store.load("profile", Profile)}
+        self.content = Locations(self.store, seed=seed, now=self.now)
         self._invented = self.store.devices_invented()
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ class Requests:
     """Listens to both stand-ins from now on, keeps the last 500 requests, and lets pages follow them."""
 
     def __init__(self, apple: AppleStandIn, slack: SlackStandIn) -> None:
-        self._mask = Mask(lambda: [*slack.log.secrets, *apple.service.secrets()])
+        self._mask = Mask(lambda: [*slack.log.secrets, *apple.secrets()])
         self._run = secrets.token_hex(4)
         self._kept: deque[Json] = deque(maxlen=KEPT)
         self._number = 0

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from bot.kit.errors import EnrollbotError
+from bot.sandbox.apple.apps import COMPANY_PORTAL
+from bot.sandbox.apple.locations import Location
 from bot.sandbox.apple.stand_in import AppleStandIn
 from bot.sandbox.apple.state import Server, iso
 from bot.sandbox.clock import MovedClock
@@ -31,9 +33,9 @@ class NothingToBringBack(EnrollbotError):
 
 
 class SwitchOrder(msgspec.Struct, forbid_unknown_fields=True):
-    """`of` names the organisation (`terms`, by id) or the server (`rejected`, by name)."""
+    """`of` names the organisation (`terms`, by id), the server (`rejected`) or the location (`revoked`)."""
 
-    switch: Literal["terms", "rejected", "throttle", "slow", "refuse_posts", "refuse_charts"]
+    switch: Literal["terms", "rejected", "revoked", "throttle", "slow", "refuse_posts", "refuse_charts"]
     on: bool
     of: str | None = None
 
@@ -45,6 +47,12 @@ class DeviceOrder(msgspec.Struct, forbid_unknown_fields=True):
     server: str = ""
     count: int = 0
     to: str | None = None
+
+
+class LicenceOrder(msgspec.Struct, forbid_unknown_fields=True):
+    act: Literal["use", "buy"]
+    location: str
+    count: int
 
 
 class ClockOrder(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,6 +98,7 @@ class Switches:
                 for o in apple.organisations.values()
             ],
             "servers": [self._server(server) for server in apple.servers.values()],
+            "locations": [_location(location) for location in apple.content.all.values()],
             "throttle": apple.switches.throttle_fraction > 0,
             "slow": apple.switches.slow_page_ms > 0,
             "refuse_posts": self._slack.refuse_posts is not None,
@@ -109,13 +118,10 @@ class Switches:
 
     def throw(self, order: SwitchOrder) -> None:
         """Throw one switch, or take it back. Raises an EnrollbotError for what is not there."""
-        if order.switch in ("terms", "rejected") and not order.of:
-            raise NotASwitch(f"The switch {order.switch} needs to know of whom, in `of`.")
+        if order.switch in ("terms", "rejected", "revoked"):
+            self._throw_of(order)
+            return
         match order.switch:
-            case "terms":
-                self._apple.sign_terms(signed=not order.on, organisation=order.of)
-            case "rejected":
-                self._apple.reject_token(order.of or "", rejected=order.on)
             case "throttle":
                 self._apple.switches.throttle_fraction = THROTTLED_SHARE if order.on else 0.0
             case "slow":
@@ -124,6 +130,17 @@ class Switches:
                 self._slack.refuse_posts = REFUSAL if order.on else None
             case "refuse_charts":
                 self._slack.refuse_charts = order.on
+
+    def _throw_of(self, order: SwitchOrder) -> None:
+        if not order.of:
+            raise NotASwitch(f"The switch {order.switch} needs to know of whom, in `of`.")
+        match order.switch:
+            case "terms":
+                self._apple.sign_terms(signed=not order.on, organisation=order.of)
+            case "rejected":
+                self._apple.reject_token(order.of, rejected=order.on)
+            case _:
+                self._apple.content.revoke(order.of, revoked=order.on)
 
     def put_back(self) -> None:
         """Take every switch and every move of devices back. Added ones stay; the clock never goes back."""
@@ -135,6 +152,8 @@ class Switches:
         for server in self._apple.servers.values():
             if server.credentials is not None and server.credentials.is_rejected:
                 self._apple.reject_token(server, rejected=False)
+        for location in self._apple.content.all.values():
+            self._apple.content.revoke(location, revoked=False)
         for name in ("throttle", "slow", "refuse_posts", "refuse_charts"):
             self.throw(msgspec.convert({"switch": name, "on": False}, SwitchOrder))
 
@@ -159,6 +178,24 @@ class Switches:
         moved = self._moves.pop()
         return len(self._apple.assign_in_portal(moved.serials, moved.server))
 
+    def licences(self, order: LicenceOrder) -> int:
+        """Let the location's MDM give licences of Company Portal out, or buy some; return what is left."""
+        if not 1 <= order.count <= MOST:
+            raise NotASwitch(f"Give a number of licences from 1 to {MOST:,}.")
+        changes = {"bought": order.count} if order.act == "buy" else {"assigned": order.count}
+        return self._apple.content.change(order.location, COMPANY_PORTAL, **changes).available
+
     def move_clock(self, order: ClockOrder) -> None:
         """Let days pass for the bot and the stand-ins. Raises `ClockRefuses`."""
         self._move_clock(timedelta(days=order.days))
+
+
+def _location(location: Location) -> Json:
+    token = location.token
+    portal = next((each for each in location.stock if each.adam_id == COMPANY_PORTAL), None)
+    return {
+        "name": location.name,
+        "has_token": token is not None,
+        "revoked": token is not None and token.is_revoked,
+        "portals": portal and {"total": portal.total, "left": portal.available},
+    }

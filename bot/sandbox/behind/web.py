@@ -11,7 +11,14 @@ from starlette.routing import Route
 
 from bot.kit.errors import EnrollbotError
 from bot.sandbox.behind.requests import Requests
-from bot.sandbox.behind.switches import ClockOrder, DeviceOrder, NotASwitch, Switches, SwitchOrder
+from bot.sandbox.behind.switches import (
+    ClockOrder,
+    DeviceOrder,
+    LicenceOrder,
+    NotASwitch,
+    Switches,
+    SwitchOrder,
+)
 from bot.sandbox.slack.streams import live
 
 Order = TypeVar("Order")
@@ -31,6 +38,7 @@ class Behind:
             "switches": self._throw,
             "back": self._put_back,
             "devices": self._devices,
+            "licences": self._licences,
             "clock": self._move_clock,
             "clear": self._clear,
         }
@@ -58,6 +66,10 @@ class Behind:
     async def _devices(self, request: Request) -> Response:
         count = self._switches.devices(await _order(request, DeviceOrder))
         return self._changed(count=count)
+
+    async def _licences(self, request: Request) -> Response:
+        left = self._switches.licences(await _order(request, LicenceOrder))
+        return self._changed(left=left)
 
     async def _move_clock(self, request: Request) -> Response:
         self._switches.move_clock(await _order(request, ClockOrder))

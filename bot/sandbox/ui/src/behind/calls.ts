@@ -2,11 +2,13 @@ import { Refused } from "../api";
 
 export type Organisation = { id: string; name: string; terms_signed: boolean };
 export type Server = { name: string; devices: number; has_token: boolean; rejected: boolean; expires_at: string | null };
+export type Location = { name: string; has_token: boolean; revoked: boolean; portals: { total: number; left: number } | null };
 export type State = {
   now: number;
   ahead_s: number;
   organisations: Organisation[];
   servers: Server[];
+  locations: Location[];
   throttle: boolean;
   slow: boolean;
   refuse_posts: boolean;
@@ -44,7 +46,7 @@ async function ask<T>(path: string, body?: unknown): Promise<T> {
   return answer as T;
 }
 
-export type Switch = "terms" | "rejected" | "throttle" | "slow" | "refuse_posts" | "refuse_charts";
+export type Switch = "terms" | "rejected" | "revoked" | "throttle" | "slow" | "refuse_posts" | "refuse_charts";
 
 export const calls = {
   state: () => ask<State>("state"),
@@ -53,6 +55,7 @@ export const calls = {
   add: (server: string, count: number) => ask<State>("devices", { act: "add", server, count }),
   move: (server: string, count: number, to: string | null) => ask<State>("devices", { act: "move", server, count, to }),
   bringBack: () => ask<State>("devices", { act: "back" }),
+  licences: (act: "use" | "buy", location: string, count: number) => ask<State>("licences", { act, location, count }),
   moveClock: (days: number) => ask<State>("clock", { days }),
   clear: () => ask("clear", {}),
   events: () => new EventSource("/page/behind/events"),

@@ -80,6 +80,23 @@ function Devices({ state, act }: { state: State; act: Act }) {
   );
 }
 
+function Licences({ state, act }: { state: State; act: Act }) {
+  return state.locations.filter((location) => location.portals).map((location) => {
+    const left = (next: State) => next.locations.find((other) => other.name === location.name)?.portals?.left ?? 0;
+    const use = Math.min(10, location.portals!.left);
+    return (
+      <div className="act" key={location.name}>
+        <div className="act-row">
+          <span className="switch-name">{location.name}</span>
+          <button type="button" className="button" disabled={!use} aria-label={`Use ${use || 10} at ${location.name}`} onClick={() => void act(() => calls.licences("use", location.name, use), (next) => `${left(next)} Company Portal licences are left at ${location.name}.`)}>Use {use || 10}</button>
+          <button type="button" className="button" aria-label={`Buy 25 for ${location.name}`} onClick={() => void act(() => calls.licences("buy", location.name, 25), (next) => `${left(next)} Company Portal licences are left at ${location.name}.`)}>Buy 25</button>
+        </div>
+        <p className="switch-text">{location.portals!.left} of {location.portals!.total} Company Portal licences are left. The bot sees a change when it reads the counts next (<code>/enroll vpp sync</code>, or within six hours).</p>
+      </div>
+    );
+  });
+}
+
 const zone: Intl.DateTimeFormatOptions = { weekday: "short", day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZone: "UTC" };
 const time = new Intl.DateTimeFormat("en-GB", zone);
 
@@ -126,8 +143,9 @@ export function Switches({ state, asked, take, say }: { state: State; asked: num
   };
   const tokens = state.servers.filter((server) => server.has_token);
   const many = state.organisations.length > 1;
+  const content = state.locations.filter((location) => location.has_token);
   const thrown = state.organisations.filter((org) => !org.terms_signed).length + tokens.filter((server) => server.rejected).length
-    + [state.throttle, state.slow, state.refuse_posts, state.refuse_charts, state.moved].filter(Boolean).length;
+    + content.filter((location) => location.revoked).length + [state.throttle, state.slow, state.refuse_posts, state.refuse_charts, state.moved].filter(Boolean).length;
   return (
     <div className="parts">
       <Part title="Time"><Clock state={state} asked={asked} act={act} /></Part>
@@ -142,6 +160,11 @@ export function Switches({ state, asked, take, say }: { state: State; asked: num
             text="As when its maker leaves or changes the password. The second refusal, five minutes later, counts, and the bot asks to renew."
             onChange={(on) => void act(() => calls.throw("rejected", on, server.name))} />
         ))}
+        {content.map((location) => (
+          <Row key={location.name} name={`Content token ended · ${location.name}`} on={location.revoked}
+            text="As when the password of the account that downloaded it changes. The bot notices when it reads the licence counts next."
+            onChange={(on) => void act(() => calls.throw("revoked", on, location.name))} />
+        ))}
         <Row name="Throttle some assignments" on={state.throttle} text="A quarter of the devices answer THROTTLED to their first assignment and for an hour after it, as Requests shows."
           onChange={(on) => void act(() => calls.throw("throttle", on))} />
         <Row name="Slow Apple" on={state.slow} text="Each page of devices takes two seconds. A sync shows its progress in the channel."
@@ -151,6 +174,7 @@ export function Switches({ state, asked, take, say }: { state: State; asked: num
         <Row name="Slack without charts" on={state.refuse_charts} text="As in a workspace that does not have them yet. The bot sends bars of text instead, and remembers that for four weeks."
           onChange={(on) => void act(() => calls.throw("refuse_charts", on))} />
       </Part>
+      {state.locations.length > 0 && <Part title="Licences"><Licences state={state} act={act} /></Part>}
       <Part title="Devices"><Devices state={state} act={act} /></Part>
     </div>
   );
