@@ -53,6 +53,9 @@ from bot.licenses import jobs as license_jobs
 from bot.licenses.service import LicenseService
 from bot.migrations import FOLDER
 from bot.outside import jobs as outside_jobs
+from bot.outside import slack as outside_screens
+from bot.outside import web as calendar
+from bot.outside.calendars import Calendars
 from bot.outside.events import Events
 from bot.profiles import jobs as profile_jobs
 from bot.profiles import slack as profile_screens
@@ -100,6 +103,7 @@ class Services:
     devices: DeviceService
     assignments: AssignmentService
     events: Events
+    calendars: Calendars
 
 
 @contextlib.asynccontextmanager
@@ -203,6 +207,16 @@ def _wire(
         devices,
         assignments,
         Events(db, clock, audit),
+        Calendars(
+            db=db,
+            clock=clock,
+            audit=audit,
+            settings=settings,
+            tokens=tokens,
+            licenses=licenses,
+            deadlines=deadlines,
+            rights_of=access.rights,
+        ),
     )
 
 
@@ -243,6 +257,7 @@ def assemble(wired: Services) -> Bot:
         jobs, wired.devices, poster=slack.poster, background=wired.background, settings=settings
     )
     wired.assignments.tell_rights(rights_of)
+    wired.calendars.rights_of = rights_of
     assignment_jobs.register(
         jobs,
         wired.assignments,
@@ -364,6 +379,7 @@ def _router(wired: Services, slack: Slack) -> Router:
     )
     token_screens.register(router, wired.tokens, poster=slack.poster, channel=settings.channel)
     deadline_screens.register(router, wired.deadlines, poster=slack.poster, channel=settings.channel)
+    outside_screens.register(router, wired.calendars)
     profile_screens.register(
         router,
         wired.profiles,
@@ -413,6 +429,7 @@ def _web(wired: Services, slack: Slack, app: SlackApp) -> Starlette:
     routes: list[BaseRoute] = api.routes(
         api_tokens=wired.api_tokens, devices=wired.devices, profiles=wired.profiles
     )
+    routes += calendar.routes(wired.calendars, clock=wired.clock)
     if not settings.uses_socket_mode:
         routes.append(Route("/slack/events", app.edge()))
     rooms = figures.Rooms(

@@ -39,6 +39,7 @@ _SECRET_TEXT = re.compile(
             r'oauth_\w+="[^"]*"',
             r"(?<![\w+/=])(?-i:eyJ|eyA|ewo|ewk|ew0)[\w+/.=-]{40,}",  # JSON in base64: a content token
             r"(?<=itvt=)[^\s;\"']+|(?<=bearer )\S+|(?<=basic )\S{8,}",
+            r"(?<=/calendar/)[\w-]{20,}",  # links of calendars
             r"https?://[^\s\"']*/(?:actions|commands|services)/[^\s\"']+",  # response_url, webhooks
             # A key that was cut off has no END.
             r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",

@@ -45,3 +45,19 @@ class AuditPosition(Table, table=True):
 
     id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
     number: int
+
+
+class CalendarLink(Table, table=True):
+    """The secret address of somebody's calendar; a revoked one is deleted.
+
+    `digest` is the SHA-256 of the secret in hex, the secret itself is kept nowhere. `read_at` is right to
+    the hour.
+    """
+
+    __tablename__ = "calendar_link"
+
+    id: str = Field(primary_key=True, max_length=32)
+    digest: str = Field(max_length=64, unique=True, repr=False)
+    user_id: str = Field(max_length=40, index=True)
+    made_at: datetime
+    read_at: datetime | None = None

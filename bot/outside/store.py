@@ -10,7 +10,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from bot.kit.db import insert_ignoring
-from bot.outside.models import AuditPosition, OutsideEvent
+from bot.outside.models import AuditPosition, CalendarLink, OutsideEvent
 
 _ONE = 1
 
@@ -51,3 +51,23 @@ async def change(session: AsyncSession, number: int, values: dict[str, Any]) -> 
 async def forget(session: AsyncSession, *, before: datetime) -> None:
     """Delete events that ended before."""
     await session.execute(sa.delete(OutsideEvent).where(col(OutsideEvent.ended_at) < before))
+
+
+async def link_of(session: AsyncSession, digest: str) -> CalendarLink | None:
+    query = sa.select(CalendarLink).where(col(CalendarLink.digest) == digest)
+    return (await session.scalars(query)).one_or_none()
+
+
+async def count_links(session: AsyncSession, user_id: str) -> int:
+    query = sa.select(sa.func.count()).select_from(CalendarLink).where(col(CalendarLink.user_id) == user_id)
+    return (await session.execute(query)).scalar_one()
+
+
+async def drop_links(session: AsyncSession, user_id: str) -> int:
+    """Delete every link of a person. Returns how many there were."""
+    dropped = sa.delete(CalendarLink).where(col(CalendarLink.user_id) == user_id)
+    return len((await session.execute(dropped.returning(col(CalendarLink.id)))).all())
+
+
+async def note_read(session: AsyncSession, link_id: str, now: datetime) -> None:
+    await session.execute(sa.update(CalendarLink).where(col(CalendarLink.id) == link_id).values(read_at=now))

@@ -44,6 +44,7 @@ EXAMPLES = {
     "watch list": "watch list",
     "watch add": "watch add mdm-push 2027-03-01",
     "watch remove": "watch remove mdm-push",
+    "watch calendar": "watch calendar",
     "role list": "role list",
     "role grant": "role grant @cleo viewer --tags hq",
     "role revoke": "role revoke @ben viewer",
