@@ -19,6 +19,7 @@ from bot.access.api_tokens import ApiTokenService
 from bot.access.service import AccessService
 from bot.assignments import changes_slack as change_screens
 from bot.assignments import jobs as assignment_jobs
+from bot.assignments import new_slack as new_assignment
 from bot.assignments import slack as assignment_screens
 from bot.assignments.books import Books as RequestBooks
 from bot.assignments.service import AssignmentService
@@ -365,7 +366,12 @@ def _router(wired: Services, slack: Slack) -> Router:
     """Register the screens of every room."""
     settings = wired.settings
     router = Router(slash=settings.command)
-    home = HomeService(tokens=wired.tokens, devices=wired.devices)
+    home = HomeService(
+        tokens=wired.tokens,
+        devices=wired.devices,
+        profiles=wired.profiles,
+        assignments=wired.assignments,
+    )
     home_screens.register(router, home, clock=wired.clock)
     audit_screens.register(router, wired.audit, clock=wired.clock)
     wired.access.tell_members(slack.people.members_of, is_person=slack.people.is_known)
@@ -398,6 +404,7 @@ def _router(wired: Services, slack: Slack) -> Router:
         devices=wired.devices,
         approvals=settings.approvals,
     )
+    new_assignment.register(router, wired.assignments, wired.profiles, approvals=settings.approvals)
     return router
 
 

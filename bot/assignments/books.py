@@ -114,7 +114,8 @@ class Books:
             version=row.version,
             is_stale=is_stale,
             is_token_removed=token is None,
-            outcomes=await store.outcomes(session, row.id),
+            # Nothing has become of them before, and there may be a hundred thousand.
+            outcomes={} if row.state == RequestState.PENDING.value else await store.outcomes(session, row.id),
             shown=row.shown,
             is_result_told=row.result_told_at is not None,
             is_requester_told=row.requester_told_at is not None,

@@ -1,6 +1,6 @@
 """What this room's service answers with: plain values, ready to be shown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -91,6 +91,19 @@ class RequestView:
     def needs_number(self) -> bool:
         """Whether the requester types how many devices it is about: over 500, or a fifth of the token."""
         return self.devices > 500 or self.devices * 5 > max(self.found.of_token, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Requests that wait for a decision, as one person sees them.
+
+    `to_decide` are the first of those that this person may decide, the first to expire first; they are
+    `decidable` in all. `others` are those that somebody else has to decide.
+    """
+
+    to_decide: Sequence[RequestView] = ()
+    decidable: int = 0
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from bot.assignments.errors import PreviewGone, RequestUnknown
 from bot.assignments.facts import DeviceResultRow, RequestView
 from bot.assignments.giving import Giving
 from bot.assignments.models import Action, Outcome
+from bot.assignments.pending import PendingRequests
 from bot.assignments.previews import Previews
 from bot.assignments.removals import Removals
 from bot.backend.port import BackendTexts
@@ -50,6 +51,7 @@ class AssignmentService:
         self.judge = Giving(self._books, devices).judge
         self.due = carrying.due
         self.run = carrying.run
+        self.pending = PendingRequests(books).look
 
     @property
     def clock(self) -> Clock:

@@ -76,6 +76,22 @@ async def listed(
     return (await session.scalars(query)).all()
 
 
+async def pending(
+    session: AsyncSession, token_ids: Collection[str], *, most: int, not_by: str | None = None
+) -> tuple[Sequence[Request], int]:
+    """Return requests of these tokens that wait for a decision, the first to expire first, and how many.
+
+    `not_by` leaves out what that person asked for.
+    """
+    wanted = [col(Request.state) == RequestState.PENDING.value, col(Request.token_id).in_(list(token_ids))]
+    if not_by is not None:
+        wanted.append(col(Request.requested_by) != not_by)
+    query = sa.select(Request).where(*wanted).order_by(col(Request.expires_at), col(Request.number))
+    rows = (await session.scalars(query.limit(most))).all()
+    counted = await session.execute(sa.select(sa.func.count()).select_from(Request).where(*wanted))
+    return rows, int(counted.scalar_one())
+
+
 async def previews_of(session: AsyncSession, person: str, *, since: datetime) -> Sequence[Request]:
     query = (
         sa.select(Request)

@@ -1,14 +1,14 @@
 """How syncs stand, and which of them are still to be told."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.devices import rules, store
 from bot.devices.books import Books
-from bot.devices.facts import SyncView, TokenSyncFacts
+from bot.devices.facts import DeviceCounts, SyncView, TokenSyncFacts
 from bot.devices.models import Sync, SyncKind, SyncState
 from bot.devices.syncing import Tally
 from bot.devices.views import counts_of
@@ -83,20 +83,52 @@ class Reports:
 
     async def sync_facts(self, token_id: str) -> TokenSyncFacts:
         """Return when a token was last synced and what runs. The caller has checked the right to see it."""
+        token = await self._books.token_or_none(token_id)
         async with self._books.db.read() as session:
-            token = await self._books.token_or_none(token_id)
-            running = await store.open_sync(session, token_id)
-            last = await store.newest_sync(session, token_id, states=[SyncState.FINISHED, SyncState.FAILED])
-            ok = await store.newest_sync(session, token_id, states=[SyncState.FINISHED])
-            failed = await store.failures_since(session, token_id, ok.started_at if ok else None)
-            cursor = await store.cursor_row(session, token_id)
-            return TokenSyncFacts(
-                running=await self.view(session, running, token) if running else None,
-                last=await self.view(session, last, token) if last else None,
-                last_ok_at=ok.started_at if ok else None,
-                last_full_at=cursor.last_full_ended_at if cursor else None,
-                failures=len(failed),
+            counts = counts_of(await store.kinds_of(session, [token_id]))
+            return (await self._facts(session, {token_id: token}, {token_id: counts}))[token_id]
+
+    async def sync_facts_of(
+        self, tokens: Sequence[TokenView], counts: Mapping[str, DeviceCounts]
+    ) -> dict[str, TokenSyncFacts]:
+        """Return what `sync_facts` does for many tokens, with a handful of statements; `counts` by token."""
+        async with self._books.db.read() as session:
+            return await self._facts(session, {token.id: token for token in tokens}, counts)
+
+    async def _facts(
+        self,
+        session: AsyncSession,
+        tokens: Mapping[str, TokenView | None],
+        counts: Mapping[str, DeviceCounts],
+    ) -> dict[str, TokenSyncFacts]:
+        ids = list(tokens)
+        running = await store.open_syncs(session, ids)
+        ended = [SyncState.FINISHED, SyncState.FAILED]
+        last = await store.newest_syncs(session, ids, states=ended)
+        ok = await store.newest_syncs(session, ids, states=[SyncState.FINISHED])
+        cursors = await store.cursor_rows(session, ids)
+        failures = {
+            each: await store.failures_since(session, each, ok[each].started_at if each in ok else None)
+            for each, sync in last.items()
+            if sync.state == SyncState.FAILED.value
+        }
+
+        def shown(sync: Sync | None) -> SyncView | None:
+            if sync is None:
+                return None
+            present = counts.get(sync.token_id, DeviceCounts()).present
+            return _view(sync, tokens[sync.token_id], present=present)
+
+        return {
+            each: TokenSyncFacts(
+                running=shown(running.get(each)),
+                last=shown(last.get(each)),
+                last_ok_at=ok[each].started_at if each in ok else None,
+                last_full_at=cursors[each].last_full_ended_at if each in cursors else None,
+                failures=len(failures.get(each, ())),
             )
+            for each in ids
+        }
 
     async def running_work(self, token_id: str) -> Sequence[str]:
         """Name, in sentences, what runs on a token: for `TokenService.tell_running_work`."""
@@ -106,18 +138,22 @@ class Reports:
 
     async def view(self, session: AsyncSession, sync: Sync, token: TokenView | None) -> SyncView:
         counts = counts_of(await store.kinds_of(session, [sync.token_id]))
-        shared = {name: getattr(sync, name) for name in _SYNC_SHOWN}
-        return SyncView(
-            **shared,
-            token_name=token.name if token else "(removed)",
-            server_name=token.server_name if token else None,
-            token_channel=token.channel if token else None,
-            kind=SyncKind(sync.kind),
-            state=SyncState(sync.state),
-            took=timedelta(milliseconds=sync.busy_ms),
-            devices=counts.present,
-            token_actions=_mending(token) if token else (),
-        )
+        return _view(sync, token, present=counts.present)
+
+
+def _view(sync: Sync, token: TokenView | None, *, present: int) -> SyncView:
+    shared = {name: getattr(sync, name) for name in _SYNC_SHOWN}
+    return SyncView(
+        **shared,
+        token_name=token.name if token else "(removed)",
+        server_name=token.server_name if token else None,
+        token_channel=token.channel if token else None,
+        kind=SyncKind(sync.kind),
+        state=SyncState(sync.state),
+        took=timedelta(milliseconds=sync.busy_ms),
+        devices=present,
+        token_actions=_mending(token) if token else (),
+    )
 
 
 def _mending(token: TokenView) -> tuple[NextAction, ...]:

@@ -12,6 +12,7 @@ from bot.devices.books import SYSTEM, Books
 from bot.devices.facts import DeviceCounts
 from bot.devices.leaving import Leaving
 from bot.devices.lists import Lists
+from bot.devices.models import DeviceKind
 from bot.devices.pruning import Pruning
 from bot.devices.refreshing import Refreshing
 from bot.devices.reports import Reports
@@ -59,6 +60,7 @@ class DeviceService:
         self.run_sync = runs.run_sync
         self.sync_view = reports.sync_view
         self.sync_facts = reports.sync_facts
+        self.sync_facts_of = reports.sync_facts_of
         self.running_work = reports.running_work
         self.untold = reports.untold
         self.telling = reports.telling
@@ -102,10 +104,10 @@ class DeviceService:
         """Return how many devices each token has. The caller has checked the right to see them."""
         async with self._books.db.read() as session:
             kinds = await store.kinds_of(session, token_ids)
-        return {
-            token_id: counts_of([kind for kind in kinds if kind.token_id == token_id])
-            for token_id in token_ids
-        }
+        by_token: dict[str, list[DeviceKind]] = {token_id: [] for token_id in token_ids}
+        for kind in kinds:
+            by_token[kind.token_id].append(kind)
+        return {token_id: counts_of(kinds_of_it) for token_id, kinds_of_it in by_token.items()}
 
     async def last_good(self, token_ids: Sequence[str]) -> dict[str, datetime]:
         """Return when the newest good sync of each token began. The caller has checked the right."""

@@ -661,6 +661,34 @@ async def newest_good(session: AsyncSession, token_ids: Sequence[str]) -> dict[s
     return {token_id: at for token_id, at in await session.execute(query)}
 
 
+async def newest_syncs(
+    session: AsyncSession, token_ids: Sequence[str], *, states: Sequence[SyncState]
+) -> dict[str, Sync]:
+    """Return what `newest_sync` does for many tokens, by token; those without one are left out."""
+    order = (col(Sync.started_at).desc(), col(Sync.id).desc())
+    place = sa.func.row_number().over(partition_by=col(Sync.token_id), order_by=order)
+    ranked = (
+        sa.select(col(Sync.id), place.label("place"))
+        .where(
+            col(Sync.token_id).in_(list(token_ids)), col(Sync.state).in_([state.value for state in states])
+        )
+        .subquery()
+    )
+    newest = sa.select(Sync).join(ranked, ranked.c.id == col(Sync.id)).where(ranked.c.place == 1)
+    return {sync.token_id: sync for sync in await session.scalars(newest)}
+
+
+async def open_syncs(session: AsyncSession, token_ids: Sequence[str]) -> dict[str, Sync]:
+    """Return the syncs of these tokens that have not ended, by token."""
+    query = sa.select(Sync).where(col(Sync.token_id).in_(list(token_ids)), col(Sync.ended_at).is_(None))
+    return {sync.token_id: sync for sync in await session.scalars(query)}
+
+
+async def cursor_rows(session: AsyncSession, token_ids: Sequence[str]) -> dict[str, TokenCursor]:
+    query = sa.select(TokenCursor).where(col(TokenCursor.token_id).in_(list(token_ids)))
+    return {row.token_id: row for row in await session.scalars(query)}
+
+
 async def left_alone_until(session: AsyncSession, token_id: str, now: datetime) -> datetime | None:
     """Return until when the service asked to be left alone, None when that is over or it did not ask."""
     query = sa.select(sa.func.max(col(Sync.resume_at))).where(

@@ -1,27 +1,25 @@
-"""The screens that join rooms: status, help, tokens, and the Home tab."""
+"""The screens that join rooms: help, tokens, and what the Home tab and `status` say of a token."""
 
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from bot.backend.port import BackendTexts
-from bot.home.rules import TokenRow, days, devices, headline, worst_first
+from bot.home.facts import TokenRow
+from bot.home.rules import days, devices, worst_first
 from bot.kit.actor import Role
 from bot.kit.spreadsheet import BYTE_ORDER_MARK, csv_lines
+from bot.slack import charts
 from bot.slack.blocks import (
     Block,
     Message,
-    View,
     actions,
     bold,
     button,
     code,
     context,
-    divider,
     escape,
     fields,
-    header,
-    home,
     local_time,
     mention,
     section,
@@ -50,26 +48,11 @@ _LABEL_CHARS = 75  # https://docs.slack.dev/reference/block-kit/block-elements/b
 _OTHERS = "At a glance"
 _GROUPS = {
     **{"status": _OTHERS, "help": _OTHERS, "sync": "Devices", "device": "Devices", "token": "Tokens"},
-    **{"audit": "Audit", "watch": "Deadlines"},
+    **{"assign": "Assignments", "unassign": "Assignments", "request": "Assignments"},
+    **{"vpp": "Licences", "alert": "Alerts", "watch": "Deadlines", "audit": "Audit"},
 }
 _OPTIONS = re.compile(r" \[?--")
-_SHOWN_TOKENS = 12
 _HELP_LINES = 12
-
-
-def status(
-    rows: Sequence[TokenRow], *, texts: BackendTexts, role: Role, slash: str, now: datetime
-) -> Message:
-    """Health at a glance: one line, then the tokens, the worst first."""
-    blocks = [section(f"*{escape(headline(rows))}*")]
-    for row in worst_first(rows)[:_SHOWN_TOKENS]:
-        blocks += _token_lines(row, texts=texts, role=role, now=now)
-    if len(rows) > _SHOWN_TOKENS:
-        blocks.append(context(f"and {len(rows) - _SHOWN_TOKENS} more: {code(f'{slash} token list')}"))
-    if not rows:
-        blocks += _beginning(role, slash)
-    blocks.append(context(f"{code(f'{slash} help')} shows what you can do."))
-    return Message(text_of(blocks), blocks)
 
 
 def token_list(
@@ -77,15 +60,17 @@ def token_list(
 ) -> Message:
     """One page of the tokens, two lines each, the worst first; `first` is the place of the page's first."""
     if not rows:
-        return status(rows, texts=texts, role=role, slash=slash, now=now)
+        return Message.of(section("*There is no enrollment token yet.*"), *beginning(role, slash))
     first = max(0, min(first, len(rows) - 1)) // PAGE * PAGE
     page = worst_first(rows)[first : first + PAGE]
     where = f", {first + 1} to {first + len(page)}" if len(rows) > PAGE else ""
     word = "token" if len(rows) == 1 else "tokens"
     blocks: list[Block] = [section(f"*{len(rows)} enrollment {word}{where}*")]
+    if not first and (chart := _days_left(rows)):
+        blocks.append(chart)
     for row in page:
-        text = f"{bold(row.token.name)} · {_state(row.token, texts)}\n{_devices_line(row, now)}"
-        show = _named(button("Show", action_id=SHOW_TOKEN, value=row.token.id), row.token)
+        text = f"{bold(row.token.name)} · {state_line(row.token, texts)}\n{devices_line(row, now)}"
+        show = named(button("Show", action_id=SHOW_TOKEN, value=row.token.id), row.token)
         blocks.append(section(text, accessory=show))
     turns = [button("Export CSV", action_id=EXPORT_TOKENS)]
     if first + PAGE < len(rows):
@@ -94,6 +79,18 @@ def token_list(
         turns.insert(0, button("Previous", action_id=PREVIOUS_TOKENS, value=str(first - PAGE)))
     blocks.append(actions(*turns))
     return Message(text_of(blocks), blocks)
+
+
+def _days_left(rows: Sequence[TokenRow]) -> Block | None:
+    """Return the days left of every token, the fewest first; one alone is read as fast in its line."""
+    left = {row.token.name: max(row.token.days_left, 0) for row in rows if row.token.days_left is not None}
+    if len(left) < 2:
+        return None
+    few = dict(sorted(left.items(), key=lambda each: (each[1], each[0]))[: charts.CATEGORIES])
+    title = (
+        "Days left by token" if len(few) == len(left) else f"The {len(few)} tokens with the fewest days left"
+    )
+    return charts.bars(title, few, unit="Days left")
 
 
 def how_many_tokens(number: int) -> str:
@@ -123,11 +120,11 @@ def _iso(moment: datetime | None) -> str:
 def token_card(row: TokenRow, *, texts: BackendTexts, role: Role, now: datetime) -> Message:
     """Everything about one token that may be shown, and what to do next."""
     token = row.token
-    title = section(f"{bold(f'Token {token.name}')} · {_state(token, texts)}")
+    title = section(f"{bold(f'Token {token.name}')} · {state_line(token, texts)}")
     blocks: list[Block] = [title, fields(*_facts(row, texts, now))]
     if token.next_step:
         blocks.append(section(next_text(token)))
-    buttons = _token_buttons(row, role)
+    buttons = token_buttons(row, role)
     if buttons:
         blocks.append(actions(*buttons))
     blocks.append(context(*_small_print(token, now)))
@@ -166,67 +163,53 @@ def help_topic(commands: Sequence[Command]) -> Message:
     return Message(text_of(blocks), blocks)
 
 
-def home_tab(rows: Sequence[TokenRow], *, texts: BackendTexts, role: Role, slash: str, now: datetime) -> View:
-    """The Home tab: one status line, then the tokens, the worst first."""
-    if role < Role.VIEWER:
-        return home(section("*You have no role here yet.* An admin of this bot can grant you one."))
-    blocks: list[Block] = [header(headline(rows)), context(f"As of {local_time(now, now)}")]
-    for row in worst_first(rows)[:_SHOWN_TOKENS]:
-        blocks += [divider(), *_token_lines(row, texts=texts, role=role, now=now)]
-    if not rows:
-        blocks += _beginning(role, slash)
-    if role >= Role.ADMIN and rows:
-        blocks += [divider(), actions(button("Add token", action_id=ADD_TOKEN))]
-    return home(*blocks)
-
-
-def _token_lines(row: TokenRow, *, texts: BackendTexts, role: Role, now: datetime) -> list[Block]:
+def token_lines(row: TokenRow, *, texts: BackendTexts, now: datetime) -> str:
+    """Say how a token is, in two to four lines."""
     token = row.token
     where = " · ".join(escape(part) for part in (token.org_name, _server(token, texts)) if part)
-    text = f"{bold(token.name)} · {_state(token, texts)}"
-    lines = [text, _devices_line(row, now)] + ([where] if where else [])
-    buttons = _token_buttons(row, role)
-    blocks: list[Block] = [section("\n".join(lines))]
-    if buttons:
-        blocks.append(actions(*buttons))
-    return blocks
+    lines = [f"{bold(token.name)} · {state_line(token, texts)}", devices_line(row, now), where]
+    return "\n".join(line for line in lines if line)
 
 
-def _token_buttons(row: TokenRow, role: Role) -> list[Block]:
+def token_buttons(row: TokenRow, role: Role) -> list[Block]:
+    """Return what somebody with this role for the token may press."""
     token = row.token
     buttons = []
     if token.state.can_sync and role >= Role.OPERATOR:
-        buttons.append(_named(button("Sync now", action_id=SYNC_NOW, value=token.id), token))
+        buttons.append(named(button("Sync now", action_id=SYNC_NOW, value=token.id), token))
     steps = token.next_step.actions if token.next_step else ()
     allowed = [step for step in steps if role >= _NEEDED.get(step, Role.ADMIN)]
-    buttons.extend(_named(next_button(step, token.id), token) for step in allowed)
+    buttons.extend(named(next_button(step, token.id), token) for step in allowed)
     if role >= Role.ADMIN and token.has_token and NextAction.RENEW not in steps:
         plain = button("Renew token", action_id=NextAction.RENEW.value, value=token.id)
-        buttons.append(_named(plain, token))
+        buttons.append(named(plain, token))
     return buttons
 
 
-def _named(made: Block, token: TokenView) -> Block:
+def named(made: Block, token: TokenView) -> Block:
     """Name the token to those who hear the screen: under each token the buttons look alike."""
     label = short(f"{made['text']['text']}: token {token.name}", _LABEL_CHARS)
     return made | {"accessibility_label": label}
 
 
-def _beginning(role: Role, slash: str) -> list[Block]:
+def beginning(role: Role, slash: str) -> list[Block]:
+    """Return what to do where there is no token yet."""
     if role < Role.ADMIN:
         return [section("An admin of this bot adds the first one.")]
     text = f"Next: add the first one with {code(f'{slash} token add NAME')}, about 10 minutes."
     return [section(text), actions(button("Add token", action_id=ADD_TOKEN, style="primary"))]
 
 
-def _state(token: TokenView, texts: BackendTexts) -> str:
+def state_line(token: TokenView, texts: BackendTexts) -> str:
+    """Say a token's state, and the days left where there are some."""
     state = escape(token.state.in_words(service=texts.service))
     if token.days_left is None or token.state in (TokenState.AWAITING, TokenState.EXPIRED):
         return state
     return f"{state}, {days(token.days_left)} left"
 
 
-def _devices_line(row: TokenRow, now: datetime) -> str:
+def devices_line(row: TokenRow, now: datetime) -> str:
+    """Say how many devices a token has, and when it was synced."""
     if not row.token.has_token:
         return "no server token uploaded yet"
     waiting = row.counts.without_profile
@@ -253,7 +236,7 @@ def _facts(row: TokenRow, texts: BackendTexts, now: datetime) -> list[str]:
         (f"MDM server in {escape(texts.portal)}", escape(token.server_name) if token.server_name else None),
         ("Expires", local_time(token.expires_at) if token.expires_at else None),
         ("Made by", escape(token.made_by) if token.made_by else None),
-        ("Devices", _devices_line(row, now) if token.has_token else None),
+        ("Devices", devices_line(row, now) if token.has_token else None),
         ("MDM server URL", escape(token.mdm_url) if token.mdm_url else "not set"),
         ("Scope tags", escape(", ".join(sorted(token.tags))) if token.tags else "none"),
         ("Channel", f"<#{escape(token.channel)}>" if token.channel else "the bot's"),

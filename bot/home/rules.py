@@ -1,13 +1,12 @@
 """What matters most, and the one line that says it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
-from bot.devices.facts import DeviceCounts, TokenSyncFacts
-from bot.tokens.facts import TokenState, TokenView
-
-#: Two failures in a row are no hiccup any more.
-FAILING_SYNCS = 2
+from bot.assignments.facts import Pending
+from bot.home.facts import Glance, TokenRow
+from bot.profiles.facts import KnownUuid
+from bot.tokens.facts import TokenState
 
 _WORST_FIRST = (
     TokenState.REJECTED,
@@ -19,33 +18,76 @@ _WORST_FIRST = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRow:
-    """A token with what the devices room knows of it."""
-
-    token: TokenView
-    counts: DeviceCounts
-    syncs: TokenSyncFacts
-
-    @property
-    def is_failing(self) -> bool:
-        return self.token.state.can_sync and self.syncs.failures >= FAILING_SYNCS
-
-
 def worst_first(rows: Sequence[TokenRow]) -> list[TokenRow]:
     """Order tokens by what needs attention: the state, failing syncs, the days left, then the name."""
     return sorted(rows, key=_urgency)
 
 
-def headline(rows: Sequence[TokenRow]) -> str:
+def headline(glance: Glance) -> str:
     """Say in one line of plain words how things stand, the worst first."""
+    rows = glance.tokens
     if not rows:
         return "There is no enrollment token yet."
     troubles = [trouble for row in worst_first(rows) if (trouble := _trouble(row))]
     if not troubles:
-        return _all_well(rows)
+        return " ".join(part for part in (_all_well(rows), _waits(glance.pending)) if part)
     more = f" {len(troubles) - 1} more below." if len(troubles) > 1 else ""
     return f"{troubles[0]}{more}"
+
+
+def in_trouble(rows: Sequence[TokenRow]) -> tuple[list[TokenRow], list[TokenRow]]:
+    """Part tokens into those that need attention, one that awaits its file too, and those that are fine."""
+    ordered = worst_first(rows)
+    needy = [row for row in ordered if _trouble(row) or row.token.state is TokenState.AWAITING]
+    return needy, [row for row in ordered if row not in needy]
+
+
+def by_profile(
+    rows: Sequence[TokenRow], known: Mapping[str, KnownUuid], names: Mapping[str, str]
+) -> dict[str, int]:
+    """Count present devices by the name of their profile, the most first; `names` are the tokens'.
+
+    Versions of a profile are one; profiles of the same name of two tokens are told apart.
+    """
+    counts: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        for uuid, devices_of_it in row.counts.by_profile.items():
+            profile = known.get(uuid)
+            # A profile of a token that is not to be seen, or of nobody: like in lists, by its UUID.
+            key = (profile.token_id, profile.name) if profile else ("", f"profile {uuid[:8]}…")
+            counts[key] += devices_of_it
+    shared = Counter(name for _, name in counts)
+    labels: Counter[str] = Counter()
+    for (token_id, name), number in counts.items():
+        labels[f"{names.get(token_id, '')}/{name}" if shared[name] > 1 else name] += number
+    return dict(sorted(labels.items(), key=lambda each: (-each[1], each[0])))
+
+
+def by_state(rows: Iterable[TokenRow]) -> dict[str, int]:
+    """Count present devices by how far they are; the three together are all of them."""
+    states: Counter[str] = Counter()
+    for row in rows:
+        states.update(_states(row))
+    return dict(states) if any(states.values()) else {}
+
+
+def _states(row: TokenRow) -> dict[str, int]:
+    fetched = min(row.counts.by_status.get("pushed", 0), row.counts.present - row.counts.without_profile)
+    return {
+        "profile fetched": fetched,
+        "profile assigned": row.counts.present - row.counts.without_profile - fetched,
+        "no profile": row.counts.without_profile,
+    }
+
+
+def _waits(pending: Pending) -> str:
+    if pending.decidable:
+        return f"{requests(pending.decidable)} for your decision."
+    return f"{requests(pending.others)} for a decision." if pending.others else ""
+
+
+def requests(number: int) -> str:
+    return "1 request waits" if number == 1 else f"{number:,} requests wait"
 
 
 def days(number: int) -> str:

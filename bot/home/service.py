@@ -1,10 +1,15 @@
-"""Join what the rooms know of tokens."""
+"""Join what the rooms know."""
 
+from collections.abc import Sequence
+
+from bot.assignments.service import AssignmentService
 from bot.backend.port import BackendTexts
-from bot.devices.facts import DeviceCounts
+from bot.devices.facts import DeviceCounts, TokenSyncFacts
 from bot.devices.service import DeviceService
-from bot.home.rules import TokenRow
+from bot.home import rules
+from bot.home.facts import Glance, TokenRow
 from bot.kit.actor import Actor
+from bot.profiles.service import ProfileService
 from bot.tokens.facts import TokenView
 from bot.tokens.service import TokenService
 
@@ -12,14 +17,36 @@ from bot.tokens.service import TokenService
 class HomeService:
     """Reads from the rooms below; changes nothing."""
 
-    def __init__(self, *, tokens: TokenService, devices: DeviceService) -> None:
+    def __init__(
+        self,
+        *,
+        tokens: TokenService,
+        devices: DeviceService,
+        profiles: ProfileService,
+        assignments: AssignmentService,
+    ) -> None:
         self._tokens = tokens
         self._devices = devices
+        self._profiles = profiles
+        self._assignments = assignments
 
     @property
     def texts(self) -> BackendTexts:
         """The service's own words, for the screens of this room."""
         return self._tokens.texts
+
+    async def glance(self, *, actor: Actor) -> Glance:
+        """Return how everything stands, as far as the actor may see it. Asks nobody outside."""
+        tokens = await self._tokens.list_tokens(actor=actor)
+        rows = await self._rows(tokens)
+        carried = {uuid for row in rows for uuid in row.counts.by_profile}
+        names = {token.id: token.name for token in tokens}
+        known = await self._profiles.names_of(carried, token_ids=names)
+        return Glance(
+            tokens=rows,
+            pending=await self._assignments.pending(tokens, actor=actor),
+            by_profile=rules.by_profile(rows, known, names),
+        )
 
     async def overview(self, *, actor: Actor) -> list[TokenRow]:
         """Return every token that the actor may see, by name."""
@@ -33,10 +60,10 @@ class HomeService:
         """Return one token by its id. Raises `TokenGone`."""
         return (await self._rows([await self._tokens.get_by_id(token_id, actor=actor)]))[0]
 
-    async def _rows(self, tokens: list[TokenView]) -> list[TokenRow]:
-        ids = [token.id for token in tokens]
-        counts = await self._devices.counts(ids)
+    async def _rows(self, tokens: Sequence[TokenView]) -> list[TokenRow]:
+        counts = await self._devices.counts([token.id for token in tokens])
+        syncs = await self._devices.sync_facts_of(tokens, counts)
         return [
-            TokenRow(token, counts.get(token.id, DeviceCounts()), await self._devices.sync_facts(token.id))
+            TokenRow(token, counts.get(token.id, DeviceCounts()), syncs.get(token.id, TokenSyncFacts()))
             for token in tokens
         ]

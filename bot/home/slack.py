@@ -1,11 +1,11 @@
 """`status`, `help`, `token list`, `token show` and the Home tab: parse, call the service, render."""
 
-from bot.home import blocks
-from bot.home.rules import TokenRow
+from bot.home import blocks, glance_blocks
+from bot.home.facts import Glance, TokenRow
 from bot.home.service import HomeService
-from bot.kit.actor import Role
+from bot.kit.actor import Actor, Role
 from bot.kit.clock import Clock
-from bot.slack.blocks import Message
+from bot.slack.blocks import Message, View
 from bot.slack.call import Call
 from bot.slack.commands import Spec
 from bot.slack.router import Router
@@ -56,11 +56,10 @@ class _Screens:
         self._clock = clock
 
     async def status(self, call: Call) -> None:
-        rows = await self._service.overview(actor=call.actor)
-        shown = blocks.status(
-            rows,
+        shown = glance_blocks.status(
+            await self._service.glance(actor=call.actor),
             texts=self._texts,
-            role=call.actor.rights.highest,
+            rights=call.actor.rights,
             slash=self._router.slash,
             now=self._clock.now(),
         )
@@ -98,12 +97,17 @@ class _Screens:
     async def home_tab(self, call: Call) -> None:
         if call.event.get("tab") not in (None, "home"):
             return
-        role = call.actor.rights.highest
-        rows = await self._service.overview(actor=call.actor) if role >= Role.VIEWER else []
-        view = blocks.home_tab(
-            rows, texts=self._texts, role=role, slash=self._router.slash, now=self._clock.now()
+        await call.publish_home(await self._home(call.actor))
+
+    async def _home(self, actor: Actor) -> View:
+        is_viewer = actor.rights.highest >= Role.VIEWER
+        return glance_blocks.home_tab(
+            await self._service.glance(actor=actor) if is_viewer else Glance(()),
+            texts=self._texts,
+            rights=actor.rights,
+            slash=self._router.slash,
+            now=self._clock.now(),
         )
-        await call.publish_home(view)
 
     async def _page(self, call: Call, *, first: int = 0) -> Message:
         return blocks.token_list(

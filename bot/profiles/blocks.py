@@ -55,6 +55,8 @@ START_OVER = "profile.start_over"
 CREATE = "profile.create"
 EDIT = "profile.edit"
 SHOW = "profile.show"
+#: Of the room of assignments, which stands above this one.
+ASSIGN = "request.new"
 JSON = "profile.json"
 DELETE = "profile.delete"
 NEXT_PAGE = "profile.next"
@@ -742,6 +744,8 @@ def _version_lines(
 
 def _show_buttons(profile: ProfileView, role: Role, *, shows: bool = True) -> list[Block]:
     row = [button("Show profile", action_id=SHOW, value=profile.id)] if shows else []
+    if role >= Role.OPERATOR:
+        row.append(button("New assignment", action_id=ASSIGN, value=profile.id))
     if role >= Role.ADMIN:
         row.append(button("Edit profile", action_id=EDIT, value=profile.id))
     row.append(button("Get JSON", action_id=JSON, value=profile.id))

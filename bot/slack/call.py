@@ -97,6 +97,14 @@ class ModalState:
         value = option.get("value") if isinstance(option, dict) else None
         return value if isinstance(value, str) else None
 
+    def one_selected(self, beginning: str) -> str | None:
+        """Return what was chosen in an input whose id is `beginning`, or that and a dot and more.
+
+        A list that gives way to another one is an input of its own, so that no choice is carried over.
+        """
+        ids = (each for each in self._values if each.split(".")[0] == beginning)
+        return next((chosen for each in ids if (chosen := self.selected(each)) is not None), None)
+
     def files(self, block_id: str) -> list[dict[str, Any]]:
         """Return the files handed over, each at least with its `id` (Slack sends ids or objects)."""
         entries = self._element(block_id).get("files")
@@ -115,7 +123,8 @@ class Call:
     """A command, a pressed button, a sent modal or an event, with who did it and where.
 
     `delivery` is the same when Slack delivers the same thing twice: claim it in the transaction of the
-    change. `value` is a button's value or the chosen option's; it is data, never permission.
+    change. `value` is a button's value or the chosen option's, or what the check of a sent modal leaves for
+    what follows; it is data, never permission.
     `is_in_modal`: what was pressed stands in a modal, which is the person's. `owns_modal`: a modal is
     open that this call put there and may change.
     """

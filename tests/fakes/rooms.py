@@ -1,7 +1,10 @@
-"""The rooms up to devices, wired as the bot wires them, around an in-memory enrollment service."""
+"""The rooms up to assignments, wired as the bot wires them, around an in-memory enrollment service."""
 
 from dataclasses import dataclass
 
+from bot.access.service import AccessService
+from bot.assignments.books import Books as RequestBooks
+from bot.assignments.service import AssignmentService
 from bot.audit.service import AuditService
 from bot.devices.facts import SyncView
 from bot.devices.service import DeviceService
@@ -33,6 +36,7 @@ class Rooms:
     devices: DeviceService
     leases: Leases
     profiles: ProfileService
+    assignments: AssignmentService
 
     @classmethod
     def open(
@@ -63,7 +67,17 @@ class Rooms:
             settings=used,
             profiles=profiles,
         )
-        return cls(db, clock, service, audit, tokens, devices, leases, profiles)
+        books = RequestBooks(
+            db=db,
+            clock=clock,
+            audit=audit,
+            access=AccessService(db=db, clock=clock, audit=audit, settings=used),
+            tokens=tokens,
+            profiles=profiles,
+            settings=used,
+        )
+        assignments = AssignmentService(books, devices=devices, leases=leases)
+        return cls(db, clock, service, audit, tokens, devices, leases, profiles, assignments)
 
     async def add_token(self, name: str, *, tags: tuple[str, ...] = ()) -> tuple[FakeServer, TokenView]:
         """Add a token and upload its server token; its first sync is wished, not run."""

@@ -15,9 +15,9 @@ from playwright.async_api import Browser, Page, expect
 from bot.devices import blocks as device_blocks
 from bot.devices.facts import DeviceCounts, DevicePageView, DeviceRow, TokenSyncFacts, pack, unpack
 from bot.devices.models import DeviceState
-from bot.home import blocks as home_blocks
-from bot.home.rules import TokenRow
-from bot.kit.actor import Role
+from bot.home import glance_blocks
+from bot.home.facts import Glance, TokenRow
+from bot.kit.actor import Rights, Role
 from bot.sandbox.apple import AppleStandIn
 from bot.sandbox.behind.requests import Requests
 from bot.sandbox.behind.switches import Switches
@@ -164,7 +164,11 @@ class Stage:
         acts = self.world.standin.acts
         acts.posted("U0ANA", channel=CHANNEL, text="Who has the *new* iPads?", thread_ts=None)
         self.world.clock.move(timedelta(seconds=1))
-        await self.says(home_blocks.status(tokens(), texts=TEXTS, role=Role.ADMIN, slash="/enroll", now=NOW))
+        await self.says(
+            glance_blocks.status(
+                Glance(tokens()), texts=TEXTS, rights=Rights.of(Role.ADMIN), slash="/enroll", now=NOW
+            )
+        )
         # The thread is the last message: nothing has to be scrolled to open it.
         ts = await self.says(device_list())
         for text in ("All 412 are in `devices.csv`.", "*Three* have no profile, <@U0BEN>."):
@@ -219,7 +223,9 @@ async def refused_modal(stage: Stage, page: Page) -> None:
 
 
 async def home(stage: Stage, page: Page) -> None:
-    view = home_blocks.home_tab(tokens(), texts=TEXTS, role=Role.ADMIN, slash="/enroll", now=NOW)
+    view = glance_blocks.home_tab(
+        Glance(tokens()), texts=TEXTS, rights=Rights.of(Role.ADMIN), slash="/enroll", now=NOW
+    )
     await stage.world.slack.views_publish(user_id="U0ANA", view=view)
     await page.get_by_role("navigation", name="Channels").get_by_role("button", name="enrollbot").click()
     await page.get_by_role("tab", name="Home").click()

@@ -6,14 +6,14 @@ import pytest
 
 from bot.devices.facts import DeviceCounts, TokenSyncFacts
 from bot.home import blocks
-from bot.home.rules import TokenRow
+from bot.home.facts import TokenRow
 from bot.kit.actor import Role
-from bot.sandbox.slack.blocks import check_view
+from bot.sandbox.slack.blocks import check_message_blocks
 from bot.slack.blocks import Message
 from bot.slack.call import Call
 from bot.slack.commands import Spec
 from bot.slack.router import Command
-from bot.tokens.facts import NextAction, NextStep, TokenState, TokenView
+from bot.tokens.facts import NextAction, NextStep, TokenView
 from tests.builders import NOW, awaiting_token, token_view
 from tests.fakes.backend import TEXTS
 
@@ -29,51 +29,12 @@ def buttons(message: Message) -> list[str]:
     return [element["text"]["text"] for block in found for element in block["elements"]]
 
 
-def status(*rows: TokenRow, role: Role = Role.ADMIN) -> Message:
-    return blocks.status(rows, role=role, slash="/enroll", now=NOW, texts=TEXTS)
-
-
-def test_status_says_state_days_devices_and_last_sync_of_each_token() -> None:
-    text = status(row(token_view(), without_profile=3)).text
-    assert "paris · active, 200 days left" in text
-    assert "812 devices, 3 without a profile · last sync Fri 1 May, 07:00 UTC" in text
-    assert "Example Trust · MDM server in ABM: paris" in text
-
-
-def test_the_text_of_a_message_carries_the_facts_of_its_blocks() -> None:
-    message = status(row(token_view()))
-    assert "All is well: 1 token works. 812 devices." in message.text
-    assert "/enroll help" in message.text
-
-
-def test_status_without_tokens_offers_the_first_step_to_an_admin_only() -> None:
-    assert buttons(status()) == ["Add token"]
-    told = status(role=Role.VIEWER)
-    assert buttons(told) == []
-    assert "An admin of this bot adds the first one." in told.text
-
-
-@pytest.mark.parametrize(
-    ("role", "expected"),
-    [(Role.VIEWER, []), (Role.OPERATOR, ["Sync now"]), (Role.ADMIN, ["Sync now", "Renew token"])],
-)
-def test_buttons_are_offered_only_to_who_may_press_them(role: Role, expected: list[str]) -> None:
-    assert buttons(status(row(token_view()), role=role)) == expected
-
-
 def test_a_token_that_awaits_its_file_offers_certificate_and_upload_and_no_sync() -> None:
     step = NextStep("upload its server token.", (NextAction.GET_CERTIFICATE, NextAction.UPLOAD))
     card = blocks.token_card(row(awaiting_token(next_step=step)), role=Role.ADMIN, now=NOW, texts=TEXTS)
     assert buttons(card) == ["Get certificate", "Upload server token"]
     assert "Next: upload its server token." in card.text
     assert "Devices" not in card.text
-
-
-def test_a_failing_sync_says_how_often_and_since_when() -> None:
-    syncs = TokenSyncFacts(last_ok_at=NOW - timedelta(days=2), failures=2)
-    assert (
-        "last sync Wed 29 Apr, 09:00 UTC, failed 2 times since" in status(row(token_view(), syncs=syncs)).text
-    )
 
 
 def test_a_token_card_names_organisation_server_maker_and_settings() -> None:
@@ -83,25 +44,6 @@ def test_a_token_card_names_organisation_server_maker_and_settings() -> None:
         assert fact in text
     assert "<@U0BEN>" in text
     assert "<#C1>" in text
-
-
-def test_names_from_outside_ping_nobody() -> None:
-    token = token_view(org_name="<!channel> & sons", state=TokenState.TERMS)
-    told = status(row(token))
-    assert "<!channel>" not in str(told.blocks)
-    assert "&lt;!channel&gt; &amp; sons" in str(told.blocks)
-
-
-def test_the_home_tab_of_somebody_without_a_role_shows_nothing_else() -> None:
-    view = blocks.home_tab([row(token_view())], role=Role.NONE, slash="/enroll", now=NOW, texts=TEXTS)
-    assert len(view["blocks"]) == 1
-    assert "no role here yet" in str(view["blocks"])
-
-
-def test_a_hundred_tokens_stay_within_one_home_tab() -> None:
-    rows = [row(token_view(f"t{number}")) for number in range(100)]
-    view = blocks.home_tab(rows, role=Role.ADMIN, slash="/enroll", now=NOW, texts=TEXTS)
-    assert len(view["blocks"]) <= 100
 
 
 def test_help_is_one_line_a_command_by_noun_without_the_options() -> None:
@@ -130,37 +72,6 @@ def test_a_noun_of_a_later_room_has_a_group_of_its_own() -> None:
 def test_the_help_of_a_command_shows_its_options_and_role() -> None:
     text = blocks.help_topic([command("token add NAME --apple-id ID")]).text
     assert text == "`/enroll token add NAME --apple-id ID`\nDoes it. _Needs the role admin._"
-
-
-def test_buttons_that_look_alike_name_their_token_to_a_screen_reader() -> None:
-    view = blocks.home_tab(
-        [row(token_view("paris")), row(token_view("lyon"))],
-        role=Role.ADMIN,
-        slash="/enroll",
-        now=NOW,
-        texts=TEXTS,
-    )
-    rows = [block for block in view["blocks"] if block["type"] == "actions"][:2]
-    labels = [element["accessibility_label"] for block in rows for element in block["elements"]]
-    assert labels == [
-        "Sync now: token lyon",
-        "Renew token: token lyon",
-        "Sync now: token paris",
-        "Renew token: token paris",
-    ]
-
-
-def test_check_again_is_offered_to_an_operator_and_the_rest_of_the_next_step_is_not() -> None:
-    terms = NextStep("accept.", (NextAction.CHECK_AGAIN, NextAction.RENEW))
-    told = status(row(token_view(state=TokenState.TERMS, next_step=terms)), role=Role.OPERATOR)
-    assert buttons(told) == ["Check again"]
-
-
-def test_slack_takes_the_home_tab() -> None:
-    rows = [row(token_view(f"t{number}")) for number in range(20)]
-    view = blocks.home_tab(rows, role=Role.ADMIN, slash="/enroll", now=NOW, texts=TEXTS)
-    check_view(view, home=True)
-    assert view["type"] == "home"
 
 
 def command(usage: str) -> Command:
@@ -195,3 +106,33 @@ def test_the_file_of_tokens_holds_every_fact_and_no_formula() -> None:
     assert lines[0].startswith("token,state,days_left,expires_at")
     assert lines[1].split(",")[:5] == ["paris", "active", "200", "2026-11-17T09:00:00Z", "'=HYPERLINK(1)"]
     assert lines[1].endswith("a b,812,3,2026-05-01T07:00:00Z")
+
+
+def test_the_list_draws_the_days_left_of_every_token_the_fewest_first() -> None:
+    tokens = [token_view("paris", days_left=200), token_view("lyon", days_left=-2), awaiting_token("nice")]
+    shown = blocks.token_list(
+        [row(each) for each in tokens], role=Role.VIEWER, slash="/enroll", now=NOW, texts=TEXTS
+    )
+    [chart] = [block for block in shown.blocks if block["type"] == "data_visualization"]
+    points = chart["chart"]["series"][0]["data"]
+    assert [(point["label"], point["value"]) for point in points] == [("lyon", 0), ("paris", 200)]
+    check_message_blocks(shown.blocks)
+
+
+def test_one_token_alone_needs_no_chart() -> None:
+    shown = blocks.token_list([row(token_view())], role=Role.VIEWER, slash="/enroll", now=NOW, texts=TEXTS)
+    assert "data_visualization" not in str(shown.blocks)
+
+
+@pytest.mark.parametrize(
+    ("noun", "group"),
+    [
+        ("request list", "Assignments"),
+        ("unassign", "Assignments"),
+        ("vpp show", "Licences"),
+        ("alert list", "Alerts"),
+        ("watch add", "Deadlines"),
+    ],
+)
+def test_every_noun_has_its_group_in_the_help(noun: str, group: str) -> None:
+    assert f"{group}\n`/enroll {noun}`" in blocks.help_overview([command(noun)], slash="/enroll").text

@@ -33,7 +33,10 @@ async def bot(web_api: WebApi, clock: FakeClock, rooms: Rooms) -> AsyncIterator[
     made = await make_bot(web_api, clock)
     made.roles["UOPER"] = Role.OPERATOR
     web_api.add_user("UOPER")
-    slack.register(made.router, HomeService(tokens=rooms.tokens, devices=rooms.devices), clock=clock)
+    home = HomeService(
+        tokens=rooms.tokens, devices=rooms.devices, profiles=rooms.profiles, assignments=rooms.assignments
+    )
+    slack.register(made.router, home, clock=clock)
     device_screens.register(made.router, rooms.devices, clock=clock)
     yield made
     await made.app.stop()
@@ -65,8 +68,8 @@ def buttons(view: dict[str, Any]) -> list[str]:
     ("user", "offered"),
     [
         ("UVIEW", []),
-        ("UOPER", ["Sync now"]),
-        ("UADMIN", ["Sync now", "Renew token", "Add token"]),
+        ("UOPER", ["New assignment", "Sync now"]),
+        ("UADMIN", ["New assignment", "Add token", "Sync now", "Renew token"]),
     ],
 )
 async def test_the_home_tab_shows_each_what_they_may_do(
@@ -97,7 +100,8 @@ async def test_the_tab_of_messages_is_left_alone(bot: Bot) -> None:
 async def test_a_button_of_the_home_tab_is_answered_by_direct_message(bot: Bot, rooms: Rooms) -> None:
     await synced(rooms)
     [published] = await open_home(bot, "UOPER")
-    element = next(b for b in published["view"]["blocks"] if b["type"] == "actions")["elements"][0]
+    rows = [block["elements"] for block in published["view"]["blocks"] if block["type"] == "actions"]
+    element = rows[1][0]
     home = {"id": "V1", "type": "home", "callback_id": "", "hash": "h", "private_metadata": ""}
     await bot.press(
         element["action_id"], element["value"], user="UOPER", channel=None, response_url="", view=home

@@ -14,8 +14,9 @@ import pytest
 from bot.backend.port import BackendTexts, ServiceUnavailable, TermsNotSigned, TokenRejected
 from bot.devices.facts import DeviceCounts, TokenSyncFacts
 from bot.home import blocks as home_blocks
-from bot.home.rules import TokenRow
-from bot.kit.actor import Role
+from bot.home import glance_blocks
+from bot.home.facts import Glance, TokenRow
+from bot.kit.actor import Rights, Role
 from bot.kit.db import Database
 from bot.kit.errors import EnrollbotError
 from bot.kit.secrets import Keyring
@@ -352,9 +353,10 @@ def test_every_state_is_told_in_the_words_of_the_service_at_hand(facts: dict[str
             blocks.next_text(token),
             home_blocks.token_csv([row], texts=OTHER).decode(),
             said(home_blocks.token_card(row, texts=OTHER, role=Role.ADMIN, now=NOW)),
+            said(home_blocks.token_list([row], texts=OTHER, role=Role.ADMIN, slash="/enroll", now=NOW)),
             *(
-                said(show([row], texts=OTHER, role=Role.ADMIN, slash="/enroll", now=NOW))
-                for show in (home_blocks.status, home_blocks.token_list, home_blocks.home_tab)
+                said(show(Glance([row]), texts=OTHER, rights=Rights.of(Role.ADMIN), slash="/enroll", now=NOW))
+                for show in (glance_blocks.status, glance_blocks.home_tab)
             ),
         ]
     )

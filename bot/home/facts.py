@@ -1,0 +1,36 @@
+"""What the screens of this room show: what the rooms below know, joined, as far as the reader may see it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bot.assignments.facts import Pending
+from bot.devices.facts import DeviceCounts, TokenSyncFacts
+from bot.tokens.facts import TokenView
+
+#: Two failures in a row are no hiccup any more.
+FAILING_SYNCS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A token with what the devices room knows of it."""
+
+    token: TokenView
+    counts: DeviceCounts
+    syncs: TokenSyncFacts
+
+    @property
+    def is_failing(self) -> bool:
+        return self.token.state.can_sync and self.syncs.failures >= FAILING_SYNCS
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How everything stands at one moment, for one reader.
+
+    `by_profile` counts the present devices by the name of the profile that they carry.
+    """
+
+    tokens: Sequence[TokenRow]
+    pending: Pending = field(default_factory=Pending)
+    by_profile: Mapping[str, int] = field(default_factory=dict)
