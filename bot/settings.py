@@ -149,8 +149,8 @@ class Settings(BaseModel):
     timezone: Annotated[str, AfterValidator(_check_timezone)] = "UTC"
     working_hours: Annotated[str, AfterValidator(_check_hours)] = "Mon-Fri 09:00-18:00"
     alert_mention: Annotated[str, AfterValidator(_check_mention)] | None = None
-    heartbeat_url: Address | None = None
-    webhook_url: Address | None = None
+    heartbeat_url: Annotated[Address | None, Field(repr=False)] = None
+    webhook_url: Annotated[Address | None, Field(repr=False)] = None
     webhook_secret: SecretStr | None = None
     command: Annotated[str, AfterValidator(_check_command)] = "/enroll"
     abm_steps: Path | None = None

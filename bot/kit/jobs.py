@@ -136,6 +136,11 @@ class Jobs:
         """
         self._jobs[name] = Job(name, interval, handler, does)
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The jobs of this process."""
+        return list(self._jobs)
+
     def start(self) -> None:
         """Begin to wake up; the first time at once."""
         for job in self._jobs.values():

@@ -24,7 +24,7 @@ def register(
 ) -> None:
     """Register the jobs of this room, as far as the settings name an address."""
     if settings.heartbeat_url is not None:
-        heartbeat = Heartbeat(settings.heartbeat_url, db=db, clock=clock)
+        heartbeat = Heartbeat(settings.heartbeat_url, jobs=jobs, db=db, clock=clock)
         jobs.every(NAME, EVERY, heartbeat.beat, does="tells the address of the heartbeat that jobs get done")
     if settings.webhook_url is not None and settings.webhook_secret is not None:
         webhook = Webhook(

@@ -119,3 +119,19 @@ async def test_without_an_address_there_is_no_such_job(database: Database, clock
     begin(jobs, Settings.load({}), database, clock)
     with pytest.raises(KeyError):
         await jobs.run_due("heartbeat")
+
+
+async def test_a_job_of_an_older_version_is_not_waited_for(
+    database: Database, clock: FakeClock, receiver: Receiver
+) -> None:
+    background = Background()
+    older = Jobs(database, clock, background)
+    older.every("gone with an upgrade", timedelta(minutes=1), lambda _slot: asyncio.sleep(0))
+    older.start()
+    await background.idle()
+    older.stop()
+    clock.move(timedelta(hours=1))
+    bot = Bot(database, clock, receiver.url)
+    await bot.begin()
+    await bot.round()
+    assert receiver.received
