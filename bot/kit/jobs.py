@@ -146,7 +146,10 @@ class Jobs:
         for job in self._jobs.values():
             self._scheduler.add_job(
                 self._wake,
-                IntervalTrigger(seconds=min(job.interval, LOOK_AT_LEAST_EVERY).total_seconds()),
+                # From where slots begin, so that the next run is when it is said to be.
+                IntervalTrigger(
+                    seconds=min(job.interval, LOOK_AT_LEAST_EVERY).total_seconds(), start_date=_EPOCH
+                ),
                 args=[job.name],
                 id=job.name,
                 coalesce=True,

@@ -266,6 +266,7 @@ def _environment(
         "ENROLLBOT_COMMAND": SLASH,
         "ENROLLBOT_HOST": "127.0.0.1",
         "ENROLLBOT_PORT": str(bot_port),
+        "ENROLLBOT_PUBLIC_URL": f"http://127.0.0.1:{bot_port}",
         "ENROLLBOT_LOG_FORMAT": "console",
     }
 
