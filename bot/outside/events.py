@@ -52,6 +52,13 @@ class Events:
                 await store.move_position(session, acts[-1].number)
         return len(acts)
 
+    async def is_idle(self) -> bool:
+        """Say whether there is nothing to follow and nothing to tell: a look that writes nothing."""
+        async with self._db.read() as session:
+            end = await self._audit.head_in(session)
+            is_followed = await store.position(session) == end
+            return is_followed and not await store.due(session, self._clock.now(), limit=1)
+
     async def due(self) -> Sequence[Event]:
         """Return what is to be told now, of each subject the oldest that waits."""
         async with self._db.read() as session:

@@ -22,6 +22,12 @@ async def lock_position(session: AsyncSession, *, start: int) -> int:
     return (await session.execute(query)).scalar_one()
 
 
+async def position(session: AsyncSession) -> int | None:
+    """Return how far the audit was followed, None when it never was."""
+    query = sa.select(col(AuditPosition.number)).where(col(AuditPosition.id) == _ONE)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
 async def move_position(session: AsyncSession, number: int) -> None:
     moved = sa.update(AuditPosition).where(col(AuditPosition.id) == _ONE).values(number=number)
     await session.execute(moved)

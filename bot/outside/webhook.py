@@ -42,6 +42,8 @@ class Webhook:
 
     async def look(self, _slot: datetime) -> None:
         """Follow the audit and send what is due."""
+        if await self._events.is_idle():
+            return
         try:
             async with self._leases.hold(_LEASE):
                 while await self._events.follow():
