@@ -34,8 +34,10 @@ from bot.devices import slack as device_screens
 from bot.devices.service import DeviceService
 from bot.home import audit_slack as audit_screens
 from bot.home import figures
+from bot.home import jobs as home_jobs
 from bot.home import slack as home_screens
 from bot.home import web as api
+from bot.home.readers import Readers
 from bot.home.service import HomeService
 from bot.kit import logs, migrations
 from bot.kit.actor import Rights
@@ -276,6 +278,14 @@ def assemble(wired: Services) -> Bot:
         leases=wired.leases,
         background=wired.background,
     )
+    home_jobs.register(
+        jobs,
+        _home(wired),
+        _readers(wired),
+        slack=slack.outlet,
+        rights_of=rights_of,
+        slash=settings.command,
+    )
     return Bot(wired, slack, router, app, jobs, _web(wired, slack, app))
 
 
@@ -362,17 +372,24 @@ async def _serve(bot: Bot, listener: socket.socket) -> None:
         await bot.slack.close()
 
 
-def _router(wired: Services, slack: Slack) -> Router:
-    """Register the screens of every room."""
-    settings = wired.settings
-    router = Router(slash=settings.command)
-    home = HomeService(
+def _home(wired: Services) -> HomeService:
+    return HomeService(
         tokens=wired.tokens,
         devices=wired.devices,
         profiles=wired.profiles,
         assignments=wired.assignments,
     )
-    home_screens.register(router, home, clock=wired.clock)
+
+
+def _readers(wired: Services) -> Readers:
+    return Readers(wired.db, wired.clock, wired.leases)
+
+
+def _router(wired: Services, slack: Slack) -> Router:
+    """Register the screens of every room."""
+    settings = wired.settings
+    router = Router(slash=settings.command)
+    home_screens.register(router, _home(wired), _readers(wired), clock=wired.clock)
     audit_screens.register(router, wired.audit, clock=wired.clock)
     wired.access.tell_members(slack.people.members_of, is_person=slack.people.is_known)
     access_screens.register(

@@ -1,6 +1,7 @@
 """Join what the rooms know."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from bot.assignments.service import AssignmentService
 from bot.backend.port import BackendTexts
@@ -47,6 +48,11 @@ class HomeService:
             pending=await self._assignments.pending(tokens, actor=actor),
             by_profile=rules.by_profile(rows, known, names),
         )
+
+    async def for_reader(self, glance: Glance, *, actor: Actor) -> Glance:
+        """Return what somebody with the same rights sees: what waits for whose decision differs by person."""
+        tokens = [row.token for row in glance.tokens]
+        return replace(glance, pending=await self._assignments.pending(tokens, actor=actor))
 
     async def overview(self, *, actor: Actor) -> list[TokenRow]:
         """Return every token that the actor may see, by name."""

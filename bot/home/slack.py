@@ -2,6 +2,7 @@
 
 from bot.home import blocks, glance_blocks
 from bot.home.facts import Glance, TokenRow
+from bot.home.readers import Readers
 from bot.home.service import HomeService
 from bot.kit.actor import Actor, Role
 from bot.kit.clock import Clock
@@ -11,9 +12,9 @@ from bot.slack.commands import Spec
 from bot.slack.router import Router
 
 
-def register(router: Router, service: HomeService, *, clock: Clock) -> None:
+def register(router: Router, service: HomeService, readers: Readers, *, clock: Clock) -> None:
     """Register the screens that join rooms."""
-    screens = _Screens(router, service, clock)
+    screens = _Screens(router, service, readers, clock)
     viewer = Role.VIEWER
     router.command(
         "status", role=viewer, usage="status", summary="Health at a glance.", handler=screens.status
@@ -49,8 +50,9 @@ def register(router: Router, service: HomeService, *, clock: Clock) -> None:
 
 
 class _Screens:
-    def __init__(self, router: Router, service: HomeService, clock: Clock) -> None:
+    def __init__(self, router: Router, service: HomeService, readers: Readers, clock: Clock) -> None:
         self._router = router
+        self._readers = readers
         self._service = service
         self._texts = service.texts
         self._clock = clock
@@ -97,7 +99,14 @@ class _Screens:
     async def home_tab(self, call: Call) -> None:
         if call.event.get("tab") not in (None, "home"):
             return
-        await call.publish_home(await self._home(call.actor))
+        view = await self._home(call.actor)
+        shown = ""
+        try:
+            await call.publish_home(view)
+            shown = glance_blocks.fingerprint(view)
+        finally:
+            # What Slack did not take now is shown by the job.
+            await self._readers.note_opened(call.user_id, fingerprint=shown)
 
     async def _home(self, actor: Actor) -> View:
         is_viewer = actor.rights.highest >= Role.VIEWER

@@ -8,6 +8,7 @@ import pytest
 
 from bot.devices import slack as device_screens
 from bot.home import slack
+from bot.home.readers import Readers
 from bot.home.service import HomeService
 from bot.kit.actor import Role
 from bot.kit.db import Database
@@ -36,7 +37,8 @@ async def bot(web_api: WebApi, clock: FakeClock, rooms: Rooms) -> AsyncIterator[
     home = HomeService(
         tokens=rooms.tokens, devices=rooms.devices, profiles=rooms.profiles, assignments=rooms.assignments
     )
-    slack.register(made.router, home, clock=clock)
+    readers = Readers(rooms.db, clock, rooms.leases)
+    slack.register(made.router, home, readers, clock=clock)
     device_screens.register(made.router, rooms.devices, clock=clock)
     yield made
     await made.app.stop()
