@@ -1,10 +1,16 @@
 """What is shown before a token is removed, and where devices are to be moved to another profile. Pure."""
 
+from collections.abc import Sequence
+
 from bot.backend.port import BackendTexts
-from bot.slack.blocks import View, escape, input_block, modal, section, text_input
+from bot.profiles.blocks import MOVE_FIRST
+from bot.profiles.facts import ProfileView
+from bot.slack.blocks import View, bold, escape, input_block, modal, section, select, short, text_input
 from bot.tokens.facts import TokenView
 
 REMOVE = "token.remove"
+#: A select holds no more.
+_OFFERED = 100
 
 
 def remove_modal(token: TokenView, *, texts: BackendTexts, devices: int) -> View:
@@ -35,3 +41,27 @@ def remove_modal(token: TokenView, *, texts: BackendTexts, devices: int) -> View
             ),
         ],
     )
+
+
+def move_modal(profile: ProfileView, others: Sequence[ProfileView]) -> View:
+    """Ask to which other profile of the token the devices of one are to be moved."""
+    options = [(each.id, short(each.name, 75)) for each in others[:_OFFERED]]
+    return modal(
+        title="Move devices",
+        callback_id=MOVE_FIRST,
+        submit="Preview",
+        private_metadata=profile.id,
+        blocks=[
+            section(f"Devices that carry {bold(profile.name)} are to get another profile of their token."),
+            input_block(
+                label="Profile",
+                block_id="profile",
+                element=select(options, placeholder="Choose a profile"),
+                hint="A preview follows, then an approval.",
+            ),
+        ],
+    )
+
+
+def told_view(title: str, text: str) -> View:
+    return modal(title=title, callback_id="request.told", blocks=[section(escape(text))], close="Close")

@@ -1,4 +1,4 @@
-"""`token default` and `token remove`: what changes a token and needs an approval like an assignment."""
+"""`token default`, `token remove` and moves of devices: what needs an approval like an assignment."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,8 +8,10 @@ from bot.assignments.facts import RequestView
 from bot.assignments.service import AssignmentService
 from bot.devices.service import DeviceService
 from bot.kit.actor import Role
+from bot.kit.errors import EnrollbotError
+from bot.profiles.blocks import MOVE_ALL, MOVE_FIRST, MOVE_OPEN
 from bot.profiles.service import ProfileService
-from bot.slack.blocks import View
+from bot.slack.blocks import View, escape
 from bot.slack.call import Call, FieldErrors
 from bot.slack.commands import Flag, Option, Spec, UsageMismatch
 from bot.slack.router import Router
@@ -54,6 +56,11 @@ def register(
     )
     router.action(blocks.WITH_WAITING, role=admin, handler=screens.press_with_waiting)
     router.action(blocks.WITHOUT_WAITING, role=admin, handler=screens.press_without_waiting)
+    operator = Role.OPERATOR
+    router.action(MOVE_OPEN, role=operator, handler=screens.press_move_open)
+    router.action(MOVE_ALL, role=operator, handler=screens.press_move_all)
+    router.action(MOVE_FIRST, role=operator, handler=screens.press_move_first)
+    router.submission(MOVE_FIRST, role=operator, check=screens.check_move, then=screens.move)
     router.submission(
         changes_blocks.REMOVE, role=admin, check=screens.check_remove, then=screens.preview_removal
     )
@@ -111,6 +118,52 @@ class _Screens:
                 call.value, includes=includes, actor=call.actor, delivery=call.delivery
             )
             await self._show(call, await asked(call, question, service=self._texts.service))
+
+    # Moving devices
+
+    async def press_move_open(self, call: Call) -> None:
+        await self._move(call, but_set_up=True)
+
+    async def press_move_all(self, call: Call) -> None:
+        await self._move(call, but_set_up=False)
+
+    async def _move(self, call: Call, *, but_set_up: bool) -> None:
+        with once():
+            view = await self._service.preview_move(
+                call.value, actor=call.actor, but_set_up=but_set_up, delivery=call.delivery
+            )
+            await self._show(call, view)
+
+    async def press_move_first(self, call: Call) -> None:
+        profile = await self._profiles.get_by_id(call.value, actor=call.actor)
+        call.actor.require(Role.OPERATOR, tags=profile.tags)
+        found = await self._profiles.list_profiles(actor=call.actor, token_id=profile.token_id)
+        others = [each for each in found if each.id != profile.id]
+        if not others:
+            await call.answer(f"Token {escape(profile.token_name)} has no other profile: create one first.")
+            return
+        await call.show_modal(changes_blocks.move_modal(profile, others))
+
+    async def check_move(self, call: Call) -> View | None:
+        if not call.state.selected("profile"):
+            raise FieldErrors({"profile": "Choose the profile that they are to get."})
+        return changes_blocks.told_view("Move devices", "Looking at the devices…")
+
+    async def move(self, call: Call) -> None:
+        with once():
+            try:
+                view = await self._service.preview_move(
+                    call.metadata,
+                    to=call.state.selected("profile"),
+                    actor=call.actor,
+                    delivery=call.delivery,
+                )
+            except EnrollbotError as error:
+                await call.update_modal(changes_blocks.told_view("Not requested", str(error)))
+                return
+            text = "The preview is in the channel, visible to you only."
+            await call.update_modal(changes_blocks.told_view("Move devices", text))
+            await self._show(call, view)
 
     # Removing
 

@@ -106,6 +106,31 @@ class Previews:
             raise NoDevices(["All of them have fetched a profile already."])
         return await self._anew(before, serials, actor=actor, delivery=delivery)
 
+    async def move(
+        self,
+        profile_id: str,
+        *,
+        actor: Actor,
+        to: str | None = None,
+        but_set_up: bool = False,
+        delivery: str | None = None,
+    ) -> RequestView:
+        """Make a preview that gives devices of a profile its newest version, or another profile (`to`).
+
+        `but_set_up` leaves out devices that have fetched theirs. Raises `NoDevices`, `ProfileGone`.
+        """
+        profiles = self._books.profiles
+        profile = await profiles.get_by_id(profile_id, actor=actor)
+        actor.require(Role.OPERATOR, tags=profile.tags)
+        target = profile if to is None else await profiles.get_by_id(to, actor=actor)
+        uuids = set((await profiles.uuids_of([profile.id]))[profile.id]) - {target.profile_uuid}
+        rows = await self._devices.carrying(profile.token_id, uuids, but_set_up=but_set_up)
+        if not rows:
+            whose = "an earlier version of it" if to is None else "it"
+            raise NoDevices([f"None carries {whose}{' and is not set up yet' if but_set_up else ''}."])
+        serials = [row.serial for row in rows]
+        return await self.make(Action.ASSIGN, actor=actor, profile=target, serials=serials, delivery=delivery)
+
     async def again(self, request_id: str, *, actor: Actor, delivery: str | None) -> RequestView:
         """Make a preview of what a request asked for, as things are now."""
         async with self._books.db.read() as session:

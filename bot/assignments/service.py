@@ -39,6 +39,7 @@ class AssignmentService:
         self.preview = previews.make
         self.without_set_up = previews.without_set_up
         self._previews = previews
+        self.preview_move = previews.move
         self._defaults, self._removals = DefaultChanges(self._books, devices), Removals(self._books, devices)
         self.preview_default = self._defaults.preview
         self.preview_removal = self._removals.preview

@@ -62,6 +62,10 @@ DELETE = "profile.delete"
 NEXT_PAGE = "profile.next"
 PREVIOUS_PAGE = "profile.previous"
 EXPORT = "profile.export"
+#: Asked for here, done by the room that assigns; the value is the profile's id.
+MOVE_OPEN = "request.move_open"
+MOVE_ALL = "request.move_all"
+MOVE_FIRST = "request.move_first"
 
 PAGE = 10
 FLAGS = "flags"
@@ -499,14 +503,33 @@ def reading(draft: DraftView) -> View:
     )
 
 
-def done_view(defined: Defined, *, texts: BackendTexts, slash: str) -> View:
+def done_view(defined: Defined, *, texts: BackendTexts, slash: str, older: int = 0) -> View:
+    """Say that a version is defined; `older` devices carry an earlier one, which is asked about."""
     profile = defined.profile
     return modal(
         title="Profile defined",
         callback_id="profile.done",
-        blocks=[section(_done(defined, texts=texts, slash=slash)), *_show_buttons(profile, Role.ADMIN)[:1]],
+        blocks=[
+            section(_done(defined, texts=texts, slash=slash)),
+            *_who_gets_it(defined, older),
+            *_show_buttons(profile, Role.ADMIN)[:1],
+        ],
         close="Close",
     )
+
+
+def _who_gets_it(defined: Defined, older: int) -> list[Block]:
+    """Ask which devices should get a version; each answer is a preview first."""
+    if defined.before is None or not older:
+        return []
+    carry = "1 device carries" if older == 1 else f"{older:,} devices carry"
+    return [
+        section(f"*{carry} an earlier version.* Which should get version {defined.profile.version}?"),
+        actions(
+            button("Those not yet set up", action_id=MOVE_OPEN, value=defined.profile.id),
+            button("All of them", action_id=MOVE_ALL, value=defined.profile.id),
+        ),
+    ]
 
 
 def done(defined: Defined, *, texts: BackendTexts, slash: str) -> Message:
@@ -538,8 +561,10 @@ def _done(defined: Defined, *, texts: BackendTexts, slash: str) -> str:
     return "\n".join(lines)
 
 
-def told(defined: Defined, *, by: str, texts: BackendTexts, screens: Sequence[SetupScreen]) -> Message:
-    """Tell the channel of a profile or version."""
+def told(
+    defined: Defined, *, by: str, texts: BackendTexts, screens: Sequence[SetupScreen], older: int = 0
+) -> Message:
+    """Tell the channel of a profile or version; `older` devices carry an earlier one."""
     profile = defined.profile
     if defined.before is None:
         return Message.of(
@@ -551,7 +576,8 @@ def told(defined: Defined, *, by: str, texts: BackendTexts, screens: Sequence[Se
     changed = wording.differences(defined.before.settings, profile.settings, texts=texts, screens=screens)
     head = f"*Profile* {bold(profile.name)}: *version {profile.version}* by {mention(by)}"
     return Message.of(
-        section(f"{head} · token {escape(profile.token_name)}\n{_changes(changed) or 'Nothing differs.'}")
+        section(f"{head} · token {escape(profile.token_name)}\n{_changes(changed) or 'Nothing differs.'}"),
+        *_who_gets_it(defined, older),
     )
 
 
@@ -788,9 +814,20 @@ def deleted(profile: ProfileView, *, by: str, texts: BackendTexts) -> Message:
     )
 
 
-def carried_view(error: StillCarried, *, profile: ProfileView, slash: str) -> Message:
+def carried_view(error: StillCarried, *, profile: ProfileView, slash: str, devices: int) -> Message:
+    """List what holds a profile; `devices` carry it and can be moved to another."""
+    held = "\n".join(f"• {escape(hold)}" for hold in error.holds)
+    told = section(f"*Profile* {bold(profile.name)} *is not deleted:*\n{held}")
+    if not devices:
+        return Message.of(told, section(f"Next: {escape(error.next_step or '')}"))
     query = f"profile:{quoted(profile.name)}"
-    return Message.of(section(f"{escape(error)}\nSee them: {code(f'{slash} device list {query}')}"))
+    return Message.of(
+        told,
+        section(
+            f"Next: give those devices another profile. See them: {code(f'{slash} device list {query}')}"
+        ),
+        actions(button("Move devices first", action_id=MOVE_FIRST, value=profile.id)),
+    )
 
 
 def quoted(name: str) -> str:

@@ -267,7 +267,7 @@ class _Screens:
         try:
             await self._service.require_free(profile)
         except StillCarried as error:
-            await call.answer(blocks.carried_view(error, profile=profile, slash=self._slash))
+            await self._tell_held(call, profile, error)
             return
         await call.answer(blocks.delete_question(profile))
 
@@ -277,11 +277,20 @@ class _Screens:
             try:
                 await self._service.delete(profile.id, actor=call.actor, delivery=call.delivery)
             except StillCarried as error:
-                await call.answer(blocks.carried_view(error, profile=profile, slash=self._slash))
+                await self._tell_held(call, profile, error)
                 return
             message = blocks.deleted(profile, by=call.user_id, texts=self._texts)
             await call.answer(message)
             await self.tell(call, profile, message)
+
+    async def _tell_held(self, call: Call, profile: ProfileView, error: StillCarried) -> None:
+        devices = (await self._carried(call, [profile]))[profile.id]
+        await call.answer(blocks.carried_view(error, profile=profile, slash=self._slash, devices=devices))
+
+    async def older(self, call: Call, profile: ProfileView) -> int:
+        """Count the devices that carry an earlier version of a profile."""
+        total = (await self._carried(call, [profile]))[profile.id]
+        return total - (await self._carried_of([profile.profile_uuid])).get(profile.profile_uuid, 0)
 
     async def tell(self, call: Call, profile: ProfileView, message: Message) -> None:
         token = await self._tokens.get_by_id(profile.token_id, actor=call.actor)
@@ -370,9 +379,12 @@ class _Wizard:
         except EnrollbotError as error:
             notice = f"Not defined. {error} Nothing is lost: press the button below to try again."
             return await self.view(await self._drafts.get(draft.id, call.actor), call, notices=[notice])
-        message = blocks.told(defined, by=call.user_id, texts=self._texts, screens=self._service.screens)
+        older = await self._screens.older(call, defined.profile)
+        message = blocks.told(
+            defined, by=call.user_id, texts=self._texts, screens=self._service.screens, older=older
+        )
         await self._screens.tell(call, defined.profile, message)
-        return blocks.done_view(defined, texts=self._texts, slash=self._slash)
+        return blocks.done_view(defined, texts=self._texts, slash=self._slash, older=older)
 
     async def _at_faults(self, call: Call, draft: DraftView, faults: Sequence[Fault]) -> View:
         """Go to the step of the first fault, with the faults of that step beside their settings."""

@@ -249,3 +249,55 @@ async def test_a_token_without_a_default_lets_its_new_devices_wait(ready: House)
     await synced(ready)
     # They came before there was one: who chose it was asked about them.
     assert not any(carried(ready)[serial] for serial in new)
+
+
+async def has_kiosk(house: House) -> list[str]:
+    """Have two devices with Kiosk, the first of which has fetched it."""
+    house.apple.switches.report_profile_changes = True
+    serials = [device["serial_number"] for device in house.apple.snapshot()[:2]]
+    await house.types(house.ana, f"/enroll assign Kiosk {' '.join(serials)}")
+    await approved(house)
+    house.apple.activate_devices("paris", serials[:1])
+    house.clock.move(timedelta(minutes=16))
+    await house.types(house.ana, "/enroll sync paris")
+    await goes_on(house)
+    return serials
+
+
+async def test_after_an_edit_it_is_asked_which_devices_get_the_new_version(ready: House) -> None:
+    house = ready
+    serials = await has_kiosk(house)
+    await house.types(house.ana, "/enroll profile edit Kiosk")
+    for values in ({}, {}, {"Department": "IT"}, {}, {}):
+        heard = await house.fills(house.ana, values)
+    assert heard.modal is not None
+    assert "2 devices carry an earlier version" in heard.modal.text
+    assert {"Those not yet set up", "All of them"} <= set(heard.modal.buttons)
+    assert "to 1 device" in await house.presses(house.ana, "Those not yet set up")
+    await house.ana.closes()
+    heard = await house.presses(house.ben, "All of them")
+    assert "Assign *Kiosk* to 2 devices" in heard
+    house.clock.move(timedelta(minutes=1))
+    await house.presses(house.ben, "Send for approval")
+    await goes_on(house)
+    assert "You approved" in await house.presses(house.ana, "Approve")
+    await goes_on(house)
+    newest = (await house.bot.services.profiles.get("Kiosk", actor=SETUP)).profile_uuid
+    assert {carried(house)[serial] for serial in serials} == {newest}
+    house.clock.move(timedelta(minutes=1))
+    assert "No device is left" in await house.presses(house.ben, "Those not yet set up")
+
+
+async def test_devices_are_moved_to_another_profile_before_theirs_is_deleted(ready: House) -> None:
+    house = ready
+    serials = await has_kiosk(house)
+    heard = await house.types(house.ana, "/enroll profile delete Kiosk")
+    assert "2 devices carry it" in heard
+    await house.presses(house.ana, "Move devices first")
+    heard = await house.fills(house.ana, {"Profile": "Sales iPad"})
+    assert "Assign *Sales iPad* to 2 devices" in heard
+    await house.ana.closes()
+    await approved(house)
+    sales = (await house.bot.services.profiles.get("Sales iPad", actor=SETUP)).profile_uuid
+    assert {carried(house)[serial] for serial in serials} == {sales}
+    assert "Delete profile *Kiosk*" in await house.types(house.ana, "/enroll profile delete Kiosk")
