@@ -192,6 +192,7 @@ def _wire(
         return [f"{carried:,} devices carry it", *requests] if carried else requests
 
     profiles.tell_holds(holds_of)
+    devices.tell_work_on(assignments.work_on)
     audit.tell_involved(assignments.with_device)
     return Services(
         settings,

@@ -131,6 +131,24 @@ class AssignmentService:
             rows = await store.open_of(session, token_id, uuids=uuids)
         return [f"REQ-{row.number} is about it" for row in rows]
 
+    async def work_on(self, serial: str) -> str | None:
+        """Say, in a sentence, what is being done with a device now; None when nothing is.
+
+        The caller has checked the right to see the device.
+        """
+        async with self._books.db.read() as session:
+            request_id = (await store.holds(session, [serial])).get(serial)
+            request = await store.one(session, request_id) if request_id else None
+            device = await store.device(session, request.id, serial) if request else None
+        if request is None or device is None:
+            return None
+        what = f"REQ-{request.number}"
+        if request.sync_id is not None:
+            what = f"the assignment of the default profile {request.profile_name}"
+        if device.outcome == Outcome.THROTTLED.value:
+            return f"Throttled in {what}: it is tried again by itself."
+        return f"Waiting in {what}, which is being carried out."
+
     async def results(
         self,
         request_id: str,

@@ -205,6 +205,10 @@ async def devices(
     return (await session.scalars(query.order_by(col(RequestDevice.serial)))).all()
 
 
+async def device(session: AsyncSession, request_id: str, serial: str) -> RequestDevice | None:
+    return await session.get(RequestDevice, (request_id, serial))
+
+
 async def due_devices(
     session: AsyncSession, request_id: str, *, now: datetime, most: int
 ) -> Sequence[RequestDevice]:

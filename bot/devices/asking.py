@@ -1,7 +1,7 @@
 """One device: everything known of it, asked of the service where it is not known here."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from bot.backend.port import BackendError, DeviceFacts
 from bot.devices import rules, store
@@ -19,7 +19,7 @@ from bot.devices.facts import (
     Verdict,
     pack,
 )
-from bot.devices.models import DeviceChange, DeviceKind, Phase, to_ms
+from bot.devices.models import DeviceChange, DeviceKind, DeviceState, Phase, to_ms
 from bot.devices.views import change_of, first_change, names_of, next_step_of, row_of
 from bot.kit.actor import Actor, Role
 from bot.kit.errors import EnrollbotError
@@ -27,6 +27,9 @@ from bot.kit.logs import get_logger
 from bot.tokens.facts import TokenView
 
 log = get_logger(__name__)
+
+#: Say, in a sentence, what is being done with a device now; None when nothing is.
+WorkOn = Callable[[str], Awaitable[str | None]]
 
 Details = Mapping[str, DeviceFacts | None]
 
@@ -39,6 +42,7 @@ class Asking:
 
     def __init__(self, books: Books) -> None:
         self._books = books
+        self.work_on: WorkOn | None = None
 
     async def show(self, serial: str, *, actor: Actor) -> DeviceAnswer:
         """Return everything known of a device; the service is asked about a serial not known here."""
@@ -58,8 +62,19 @@ class Asking:
             service=self._books.texts.service,
             portal=self._books.texts.portal,
             terms_step=next_step_of(token) if token else "",
+            prospect=await self._prospect(view, token),
         )
         return DeviceAnswer(key, view, asked, verdict, token)
+
+    async def _prospect(self, view: DeviceView, token: TokenView | None) -> rules.Prospect:
+        if token is None or view.row.state is not DeviceState.PRESENT:
+            return rules.NO_PROSPECT
+        work = await self.work_on(view.row.serial) if self.work_on else None
+        defaults = await self._books.profiles.defaults.of([token.id])
+        name = next((each.profile_name for each in defaults if each.platform == view.row.platform), None)
+        async with self._books.db.read() as session:
+            until = await store.judged_until(session, token.id)
+        return rules.Prospect(work, name, is_coming=rules.arrived_after(view, until))
 
     async def _unknown(self, asked: AskedDevice | None, actor: Actor) -> Verdict:
         usable = [view for view in await self._books.tokens.list_tokens(actor=actor) if view.has_token]

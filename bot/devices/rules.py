@@ -12,7 +12,7 @@ import msgspec
 from bot.backend.port import DeviceFacts, Operation
 from bot.devices.errors import FullSyncTooSoon, SyncTooSoon, minutes_until
 from bot.devices.facts import DeviceView, KeptFacts, Kind, SyncView, Verdict
-from bot.devices.models import DeviceState, SyncKind, SyncState
+from bot.devices.models import ChangeKind, DeviceState, SyncKind, SyncState
 from bot.devices.query import Condition, Key, system
 from bot.profiles.rules import name_key
 from bot.tokens.facts import TokenState
@@ -234,6 +234,21 @@ class Reason:
     is_ready: bool | None = False
 
 
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What a device is to get: `work` says in a sentence what is being done with it now.
+
+    `default` is the name of its platform's default profile, `is_coming` says that the next sync brings it.
+    """
+
+    work: str | None = None
+    default: str | None = None
+    is_coming: bool = False
+
+
+NO_PROSPECT = Prospect()
+
+
 def verdict(
     view: DeviceView,
     *,
@@ -242,12 +257,14 @@ def verdict(
     service: str,
     portal: str,
     terms_step: str,
+    prospect: Prospect = NO_PROSPECT,
 ) -> Verdict:
     """Return the first reason that holds and the others, in the order that `device show` promises."""
     reasons = [
         *_whether_here(view, portal),
         *_whether_token(token_name, token_state, service, terms_step),
-        *_whether_profile(view),
+        *([Reason(prospect.work, "Keep it switched off until then.")] if prospect.work else []),
+        *_whether_profile(view, prospect),
     ]
     first, *others = reasons or [
         Reason("Ready to enroll: it gets its profile when it is switched on.", is_ready=True)
@@ -316,7 +333,7 @@ def _whether_token(name: str | None, state: TokenState | None, service: str, ter
     return [texts[state]] if state in texts else []
 
 
-def _whether_profile(view: DeviceView) -> list[Reason]:
+def _whether_profile(view: DeviceView, prospect: Prospect) -> list[Reason]:
     status = view.row.profile_status
     if view.row.state is not DeviceState.PRESENT:
         return []
@@ -324,9 +341,27 @@ def _whether_profile(view: DeviceView) -> list[Reason]:
         text = "Has fetched its profile: set up, or being set up. Another profile needs an erase."
         return [Reason(text, is_ready=None)]
     if not has_profile(status, view.row.profile_uuid):
-        text = "No profile: switched on now, it starts unmanaged."
+        text = f"No profile: switched on now, it starts unmanaged. {_prospect(status, prospect)}"
         return [Reason(text, "Keep it switched off until it has a profile.")]
     return []
+
+
+def _prospect(status: str, prospect: Prospect) -> str:
+    if status == "removed":
+        return "Its profile was taken away, so that no default is given to it by itself."
+    if prospect.default is None:
+        return "No default profile is set for its platform."
+    if prospect.is_coming:
+        return f"The default, {prospect.default}, comes with the next sync."
+    return f"The default, {prospect.default}, is given by itself only to devices that come from now on."
+
+
+def arrived_after(view: DeviceView, moment: datetime | None) -> bool:
+    """Say whether a device came, or came back, after a moment; False where there was none."""
+    if moment is None:
+        return False
+    came = (ChangeKind.ADDED, ChangeKind.RETURNED, ChangeKind.MOVED)
+    return any(change.at > moment for change in view.history if change.kind in came)
 
 
 # Kinds and queries

@@ -7,7 +7,7 @@ from datetime import datetime
 from bot.audit.service import AuditService
 from bot.backend.port import BackendError, BackendTexts
 from bot.devices import rules, store
-from bot.devices.asking import Asking
+from bot.devices.asking import Asking, WorkOn
 from bot.devices.books import SYSTEM, Books
 from bot.devices.facts import DeviceCounts
 from bot.devices.leaving import Leaving
@@ -79,6 +79,7 @@ class DeviceService:
         self.unjudged = waiting.unjudged
         self.judge_in = waiting.judge_in
         self.refresh = Refreshing(self._books).refresh
+        self._asking = asking
         self.show = asking.show
         self.known = asking.known
         self.ask = asking.ask
@@ -99,6 +100,10 @@ class DeviceService:
         self._syncs.launch = launch
         if look is not None:
             self._books.tokens.tell_wishes(look)
+
+    def tell_work_on(self, work_on: WorkOn) -> None:
+        """Take the function that says what is being done with a device; the rooms above know it."""
+        self._asking.work_on = work_on
 
     async def counts(self, token_ids: Sequence[str]) -> dict[str, DeviceCounts]:
         """Return how many devices each token has. The caller has checked the right to see them."""

@@ -68,6 +68,7 @@ MOVE_ALL = "request.move_all"
 MOVE_FIRST = "request.move_first"
 
 PAGE = 10
+_NO_DEFAULTS: Mapping[str, str] = {}
 FLAGS = "flags"
 HIDDEN = "hidden_screens"
 _SHOWN_CHARACTERS = 600
@@ -643,8 +644,12 @@ def profile_list(
     now: datetime,
     token_id: str = "",
     first: int = 0,
+    defaults: Mapping[str, str] = _NO_DEFAULTS,
 ) -> Message:
-    """Show ten profiles with their devices. `carried` counts devices by profile id."""
+    """Show ten profiles with their devices.
+
+    `carried` counts devices by profile id, `defaults` are the platforms, in words, that one is default for.
+    """
     if not profiles:
         step = (
             f"Create one: {code(f'{slash} profile create')}"
@@ -664,7 +669,10 @@ def profile_list(
     )
     blocks = [section(f"*Enrollment profiles*{where}")]
     blocks += [
-        section(_line(each, carried.get(each.id, 0), now), button("Show", action_id=SHOW, value=each.id))
+        section(
+            _line(each, carried.get(each.id, 0), now, default=defaults.get(each.id)),
+            button("Show", action_id=SHOW, value=each.id),
+        )
         for each in page
     ]
     turns = []
@@ -676,8 +684,9 @@ def profile_list(
     return Message.of(*blocks, actions(*turns))
 
 
-def _line(profile: ProfileView, devices: int, now: datetime) -> str:
+def _line(profile: ProfileView, devices: int, now: datetime, *, default: str | None) -> str:
     adopted = " · adopted" if profile.is_adopted else ""
+    adopted += f" · default for {default}" if default else ""
     return (
         f"{bold(profile.name)}\n{wording.PLATFORMS[profile.settings.platform]} · token"
         f" {escape(profile.token_name)} · version {profile.version}, {local_time(profile.defined_at, now)}"
@@ -705,11 +714,15 @@ def card(
     texts: BackendTexts,
     screens: Sequence[SetupScreen],
     role: Role,
-    slash: str,
     now: datetime,
+    default: str | None = None,
 ) -> Message:
-    """Show everything about a profile. `carried` counts devices by the UUID of a version."""
+    """Show everything about a profile. `carried` counts devices by the UUID of a version.
+
+    `default` are the platforms, in words, whose new devices get it by themselves.
+    """
     settings = profile.settings
+    by_itself = f"\n*Default* of its token for {default}: new devices get it after a sync" if default else ""
     total = sum(carried.values())
     origin = (
         f"Found on devices and read from {escape(texts.service)} {local_time(profile.created_at, now)}"
@@ -722,7 +735,7 @@ def card(
     blocks = [
         section(
             f"{bold(profile.name)} · token {escape(profile.token_name)} · {_devices(total)}\n{origin}"
-            f"\nVersion {profile.version}: {code(profile.profile_uuid)}"
+            f"\nVersion {profile.version}: {code(profile.profile_uuid)}{by_itself}"
         ),
         section(
             f"*Sent to {escape(texts.service)}*\n"

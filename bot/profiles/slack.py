@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bot.backend.port import ProfileRefused
-from bot.backend.profile import Authentication, Pairing, ProfilePlatform
+from bot.backend.profile import Authentication, Pairing, Platform, ProfilePlatform
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
@@ -169,6 +169,7 @@ class _Screens:
             now=self._service.clock.now(),
             token_id=token_id,
             first=first,
+            defaults=await self._defaults(profiles),
         )
 
     async def export(self, call: Call) -> None:
@@ -176,6 +177,13 @@ class _Screens:
         content = blocks.profile_csv(profiles, carried=await self._carried(call, profiles))
         await call.send_file(name="profiles.csv", content=content, comment=blocks.how_many(len(profiles)))
         await call.answer("The file `profiles.csv` is in your direct messages.")
+
+    async def _defaults(self, profiles: Sequence[ProfileView]) -> dict[str, str]:
+        """Return the platforms that profiles are the default for, in words."""
+        found: dict[str, list[Platform]] = {}
+        for each in await self._service.defaults.of({profile.token_id for profile in profiles}):
+            found.setdefault(each.profile_id, []).append(each.platform)
+        return {profile_id: wording.platforms_in_words(each) for profile_id, each in found.items()}
 
     async def _carried(self, call: Call, profiles: Sequence[ProfileView]) -> dict[str, int]:
         """Count the devices of each profile, whatever version they carry."""
@@ -214,8 +222,8 @@ class _Screens:
             texts=self._texts,
             screens=self._service.screens,
             role=call.actor.rights.role_for(profile.tags),
-            slash=self._slash,
             now=self._service.clock.now(),
+            default=(await self._defaults([profile])).get(profile.id),
         )
 
     # Changing

@@ -197,6 +197,12 @@ async def test_devices_that_come_get_the_default_by_themselves_and_the_sync_says
     await synced(house)
     assert carried(house)[new[0]] == uuid
     assert not any(carried(house)[serial] for serial in first)
+    heard = await house.types(house.ben, f"/enroll device show {next(iter(first))}")
+    assert "The default, Kiosk, is given by itself only to devices that come from now on" in heard
+    assert "default for all platforms" in await house.types(house.ben, "/enroll profile list")
+    assert "*Default* of its token for all platforms" in await house.types(
+        house.ben, "/enroll profile show Kiosk"
+    )
 
 
 async def test_what_was_unassigned_on_purpose_or_has_a_profile_elsewhere_is_left_alone(ready: House) -> None:
@@ -228,6 +234,8 @@ async def test_a_crash_between_the_sync_and_the_batches_loses_nothing(ready_on_b
         assert await second.bot.services.assignments.judge() == 0
         await goes_on(second)
         assert sorted(u for u in carried(house).values() if u) == [uuid, uuid]
+        told = await house.types(house.ben, f"/enroll device show {new[0]}")
+        assert "Throttled in the assignment of the default profile Kiosk" in told
         # While one is throttled the profile is edited: it gets the newest version.
         await house.types(house.ana, "/enroll profile edit Kiosk")
         for values in ({}, {}, {"Department": "IT"}, {}, {}):
@@ -245,7 +253,13 @@ async def test_a_token_without_a_default_lets_its_new_devices_wait(ready: House)
     new = ready.apple.add_devices("paris", 2)
     await synced(ready)
     assert not any(carried(ready).values())
+    told = await ready.types(ready.ben, f"/enroll device show {new[0]}")
+    assert "No default profile is set for its platform" in told
     await has_default(ready)
+    coming = ready.apple.add_devices("paris", 1)[0]
+    ready.clock.move(timedelta(minutes=1))
+    told = await ready.types(ready.ben, f"/enroll device show {coming}")
+    assert "The default, Kiosk, comes with the next sync" in told
     await synced(ready)
     # They came before there was one: who chose it was asked about them.
     assert not any(carried(ready)[serial] for serial in new)

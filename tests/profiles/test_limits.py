@@ -194,7 +194,6 @@ def test_all_that_is_said_of_a_profile_fits_and_mentions_nobody(name: str) -> No
             history,
             carried={each.profile_uuid: 9999 for each in history},
             role=Role.ADMIN,
-            slash="/enroll",
             now=NOW,
             **usual,
         ),
