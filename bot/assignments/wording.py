@@ -70,9 +70,11 @@ def counts(view: RequestView) -> list[str]:
         return [f"It {verb} {its_own}."]
     lines = [f"For: {platforms_in_words(view.platforms)} · Until now: {_until_now(view)}"]
     if view.found.waiting and not view.devices:
+        is_asked = view.state is RequestState.PREVIEW
+        ask = f": include {'it' if view.found.waiting == 1 else 'them'}?" if is_asked else "."
         lines.append(
             f"*{how_many(view.found.waiting)} waiting* for a profile"
-            f" {'is' if view.found.waiting == 1 else 'are'} *not* included."
+            f" {'is' if view.found.waiting == 1 else 'are'} *not* included{ask}"
         )
     return lines
 

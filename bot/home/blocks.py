@@ -38,7 +38,7 @@ EXPORT_TOKENS = "home.tokens.export"
 PAGE = 10
 _COLUMNS = (
     *("token", "state", "days_left", "expires_at", "organisation", "organisation_id", "mdm_server"),
-    *("made_by", "mdm_url", "tags", "devices", "devices_without_profile", "last_sync"),
+    *("made_by", "mdm_url", "tags", "devices", "devices_without_profile", "last_sync", "default_profiles"),
 )
 ADD_TOKEN = "token.add"
 
@@ -110,6 +110,7 @@ def _cells(row: TokenRow, texts: BackendTexts) -> list[str]:
         *(_iso(token.expires_at), token.org_name or "", token.org_id or "", token.server_name or ""),
         *(token.made_by or "", token.mdm_url or "", " ".join(sorted(token.tags))),
         *(str(row.counts.present), str(row.counts.without_profile), _iso(row.syncs.last_ok_at)),
+        ", ".join(f"{name} ({platforms})" for name, platforms in row.defaults.items()),
     ]
 
 
@@ -214,7 +215,15 @@ def devices_line(row: TokenRow, now: datetime) -> str:
         return "no server token uploaded yet"
     waiting = row.counts.without_profile
     without = f", {waiting:,} without a profile" if waiting else ""
-    return f"{devices(row.counts.present)}{without} · {_sync_line(row, now)}"
+    default = f" · default profile {_defaults(row)}" if row.defaults else ""
+    return f"{devices(row.counts.present)}{without} · {_sync_line(row, now)}{default}"
+
+
+def _defaults(row: TokenRow) -> str:
+    """Name the default profiles; one that all platforms have needs no more words."""
+    if len(row.defaults) == 1 and "all platforms" in row.defaults.values():
+        return escape(next(iter(row.defaults)))
+    return ", ".join(f"{escape(name)} ({platforms})" for name, platforms in row.defaults.items())
 
 
 def _sync_line(row: TokenRow, now: datetime) -> str:
@@ -231,12 +240,13 @@ def _sync_line(row: TokenRow, now: datetime) -> str:
 
 def _facts(row: TokenRow, texts: BackendTexts, now: datetime) -> list[str]:
     token = row.token
+    none = "" if row.defaults else " · no default profile"
     facts = [
         ("Organisation", escape(f"{token.org_name} ({token.org_id})") if token.org_name else None),
         (f"MDM server in {escape(texts.portal)}", escape(token.server_name) if token.server_name else None),
         ("Expires", local_time(token.expires_at) if token.expires_at else None),
         ("Made by", escape(token.made_by) if token.made_by else None),
-        ("Devices", devices_line(row, now) if token.has_token else None),
+        ("Devices", f"{devices_line(row, now)}{none}" if token.has_token else None),
         ("MDM server URL", escape(token.mdm_url) if token.mdm_url else "not set"),
         ("Scope tags", escape(", ".join(sorted(token.tags))) if token.tags else "none"),
         ("Channel", f"<#{escape(token.channel)}>" if token.channel else "the bot's"),

@@ -13,11 +13,15 @@ FAILING_SYNCS = 2
 
 @dataclass(frozen=True, slots=True)
 class TokenRow:
-    """A token with what the devices room knows of it."""
+    """A token with what the rooms above know of it.
+
+    `defaults` are the names of the profiles that new devices get, each with its platforms in words.
+    """
 
     token: TokenView
     counts: DeviceCounts
     syncs: TokenSyncFacts
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_failing(self) -> bool:

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from bot.assignments.facts import Pending
+from bot.backend.profile import Platform
 from bot.home.facts import Glance, TokenRow
-from bot.profiles.facts import KnownUuid
+from bot.profiles.facts import DefaultView, KnownUuid
+from bot.profiles.wording import platforms_in_words
 from bot.tokens.facts import TokenState
 
 _WORST_FIRST = (
@@ -33,6 +35,17 @@ def headline(glance: Glance) -> str:
         return " ".join(part for part in (_all_well(rows), _waits(glance.pending)) if part)
     more = f" {len(troubles) - 1} more below." if len(troubles) > 1 else ""
     return f"{troubles[0]}{more}"
+
+
+def defaults_by_token(defaults: Iterable[DefaultView]) -> dict[str, dict[str, str]]:
+    """Return the default profiles of each token by name, with their platforms in words."""
+    found: dict[str, dict[str, list[Platform]]] = {}
+    for each in defaults:
+        found.setdefault(each.token_id, {}).setdefault(each.profile_name, []).append(each.platform)
+    return {
+        token_id: {name: platforms_in_words(platforms) for name, platforms in named.items()}
+        for token_id, named in found.items()
+    }
 
 
 def in_trouble(rows: Sequence[TokenRow]) -> tuple[list[TokenRow], list[TokenRow]]:

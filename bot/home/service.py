@@ -69,7 +69,13 @@ class HomeService:
     async def _rows(self, tokens: Sequence[TokenView]) -> list[TokenRow]:
         counts = await self._devices.counts([token.id for token in tokens])
         syncs = await self._devices.sync_facts_of(tokens, counts)
+        defaults = rules.defaults_by_token(await self._profiles.defaults.of([token.id for token in tokens]))
         return [
-            TokenRow(token, counts.get(token.id, DeviceCounts()), syncs.get(token.id, TokenSyncFacts()))
+            TokenRow(
+                token,
+                counts.get(token.id, DeviceCounts()),
+                syncs.get(token.id, TokenSyncFacts()),
+                defaults.get(token.id, {}),
+            )
             for token in tokens
         ]

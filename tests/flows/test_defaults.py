@@ -200,6 +200,8 @@ async def test_devices_that_come_get_the_default_by_themselves_and_the_sync_says
     heard = await house.types(house.ben, f"/enroll device show {next(iter(first))}")
     assert "The default, Kiosk, is given by itself only to devices that come from now on" in heard
     assert "default for all platforms" in await house.types(house.ben, "/enroll profile list")
+    for command in ("token list", "token show paris"):
+        assert "default profile Kiosk" in await house.types(house.ben, f"/enroll {command}")
     assert "*Default* of its token for all platforms" in await house.types(
         house.ben, "/enroll profile show Kiosk"
     )

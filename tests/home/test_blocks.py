@@ -105,7 +105,7 @@ def test_the_file_of_tokens_holds_every_fact_and_no_formula() -> None:
     lines = blocks.token_csv([told], texts=TEXTS).decode("utf-8-sig").splitlines()
     assert lines[0].startswith("token,state,days_left,expires_at")
     assert lines[1].split(",")[:5] == ["paris", "active", "200", "2026-11-17T09:00:00Z", "'=HYPERLINK(1)"]
-    assert lines[1].endswith("a b,812,3,2026-05-01T07:00:00Z")
+    assert lines[1].endswith("a b,812,3,2026-05-01T07:00:00Z,")
 
 
 def test_the_list_draws_the_days_left_of_every_token_the_fewest_first() -> None:
