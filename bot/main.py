@@ -210,7 +210,7 @@ def _wire(
         profiles,
         devices,
         assignments,
-        Events(db, clock, audit),
+        Events(db, clock, audit, is_wanted=settings.webhook_url is not None),
         Calendars(
             db=db,
             clock=clock,

@@ -21,13 +21,17 @@ KEPT_FOR = timedelta(days=7)
 class Events:
     """Makes events of what the audit says and what rooms put here, and hands them out one by one."""
 
-    def __init__(self, db: Database, clock: Clock, audit: AuditService) -> None:
+    def __init__(self, db: Database, clock: Clock, audit: AuditService, *, is_wanted: bool) -> None:
         self._db = db
+        #: Without a webhook nobody would ever take what rooms put here.
+        self._is_wanted = is_wanted
         self._clock = clock
         self._audit = audit
 
     async def put(self, session: AsyncSession, kind: str, *, subject: str, data: Mapping[str, Any]) -> None:
-        """Add an event inside the transaction of the change that it tells of."""
+        """Add an event inside the transaction of the change that it tells of; nothing without a webhook."""
+        if not self._is_wanted:
+            return
         now = self._clock.now()
         body = {"type": kind, "timestamp": now.isoformat().replace("+00:00", "Z"), "data": dict(data)}
         self._add(session, kind, subject, now, body)
@@ -67,6 +71,10 @@ class Events:
 
     async def note_taken(self, event: Event) -> None:
         await self._change(event, {"ended_at": self._clock.now(), "is_taken": True})
+
+    async def give_up(self, event: Event) -> None:
+        """Note that an event is told no more."""
+        await self._change(event, {"ended_at": self._clock.now()})
 
     async def note_failed(self, event: Event) -> bool:
         """Note that an event was not taken: it is tried again. Returns False when it is given up."""

@@ -62,7 +62,10 @@ class Webhook:
                 for event in due:
                     if self._is_stopping() or self._clock.monotonic() >= ends:
                         return
-                    if not await self._send(event):
+                    if rules.is_over(event.at, self._clock.now()):
+                        await self._events.give_up(event)
+                        log.warning("event given up", kind=event.kind, id=event.id, host=self._caller.host)
+                    elif not await self._send(event):
                         # Whoever does not take this one will hardly take the next; both are tried again.
                         return
                 due = await self._events.due()

@@ -21,7 +21,7 @@ __all__ = ["logged"]
 
 
 def begin(jobs: Jobs, settings: Settings, db: Database, clock: FakeClock) -> None:
-    events = Events(db, clock, AuditService(db, Keyring([b"k" * 32]), clock))
+    events = Events(db, clock, AuditService(db, Keyring([b"k" * 32]), clock), is_wanted=False)
     leases, background = Leases(db, clock), Background()
     register(jobs, events, settings=settings, db=db, clock=clock, leases=leases, background=background)
 

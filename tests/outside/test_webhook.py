@@ -36,7 +36,7 @@ class Outside:
     def __init__(self, db: Database, clock: FakeClock, keyring: Keyring, receiver: Receiver) -> None:
         self.db, self.clock = db, clock
         self.audit = AuditService(db, keyring, clock)
-        self.events = Events(db, clock, self.audit)
+        self.events = Events(db, clock, self.audit, is_wanted=True)
         self.jobs = Jobs(db, clock, Background())
         register(
             self.jobs,
@@ -185,6 +185,24 @@ async def test_what_happened_while_the_bot_was_off_for_long_is_not_told(
     await outside.act("token.added", "new")
     await outside.look()
     assert told(receiver.received) == [("token.added", "new")]
+
+
+async def test_what_waited_while_there_was_no_webhook_for_a_day_is_not_told(
+    outside: Outside, receiver: Receiver
+) -> None:
+    await outside.act("token.added")
+    await outside.events.follow()
+    outside.clock.move(timedelta(hours=25))
+    await outside.act("token.renewed")
+    await outside.look()
+    assert told(receiver.received) == [("token.renewed", "t1")]
+
+
+async def test_without_a_webhook_rooms_leave_no_events(outside: Outside) -> None:
+    unwanted = Events(outside.db, outside.clock, outside.audit, is_wanted=False)
+    async with outside.db.begin() as session:
+        await unwanted.put(session, "alert.opened", subject="alert:7", data={})
+    assert await outside.events.due() == []
 
 
 async def test_rooms_put_events_of_their_own_into_their_transactions(
