@@ -2,10 +2,13 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.assignments.books import Books
+from bot.assignments import store
+from bot.assignments.books import SYSTEM, Books
 from bot.assignments.facts import RequestView
-from bot.assignments.models import Action
+from bot.assignments.models import Action, RequestState
 from bot.kit.actor import Actor
+
+_REMOVED = "Its token was removed."
 
 
 class Effects:
@@ -23,8 +26,25 @@ class Effects:
                     session, token, view.platforms, view.profile_id, actor=actor
                 )
         elif view.action is Action.REMOVE:
+            ended = await self._end_others(session, view)
             await self._books.profiles.remove_all_in(session, view.token_id, actor=actor)
             await self._books.tokens.remove_in(session, view.token_id, actor=actor)
+            for other in ended:
+                await self._books.record(session, SYSTEM, "request.cancelled", other, {"reason": _REMOVED})
+
+    async def _end_others(self, session: AsyncSession, view: RequestView) -> list[RequestView]:
+        """Cancel what waits for a decision about a token that is removed; what runs ends by itself."""
+        ended = []
+        for row in await store.open_of(session, view.token_id):
+            values = {
+                "state": RequestState.CANCELLED.value,
+                "decision_reason": _REMOVED,
+                "ended_at": self._books.clock.now(),
+            }
+            other = await self._books.view(session, row)
+            if await store.change(session, row.id, values, state=RequestState.PENDING):
+                ended.append(other)
+        return ended
 
     def look(self, view: RequestView) -> None:
         """Have what was left for other rooms looked at, now that it is committed."""

@@ -54,23 +54,24 @@ async def numbered(session: AsyncSession, number: int) -> Request | None:
 async def listed(
     session: AsyncSession,
     *,
-    token_ids: Collection[str],
+    token_ids: Collection[str] | None,
     since: datetime,
     most: int,
     requested_by: str | None = None,
 ) -> Sequence[Request]:
-    """Return requests that were sent, the open ones first, then the newest."""
+    """Return requests that were sent, of tokens or of all (None), the open ones first, then the newest."""
     is_open = col(Request.state).in_([RequestState.PENDING.value, RequestState.RUNNING.value])
     query = (
         sa.select(Request)
         .where(
             col(Request.number).is_not(None),
-            col(Request.token_id).in_(list(token_ids)),
             is_open | (col(Request.made_at) >= since),
         )
         .order_by(is_open.desc(), col(Request.number).desc())
         .limit(most)
     )
+    if token_ids is not None:
+        query = query.where(col(Request.token_id).in_(list(token_ids)))
     if requested_by is not None:
         query = query.where(col(Request.requested_by) == requested_by)
     return (await session.scalars(query)).all()

@@ -1,13 +1,16 @@
 """The profile that new devices get by themselves: asked for, approved, taken away."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from bot.assignments.models import RequestState
 from bot.backend.profile import Platform
 from bot.kit.actor import Actor
-from tests.fakes.house import another_replica
+from bot.sandbox.slack import people
+from tests.fakes.clock import FakeClock
+from tests.fakes.house import another_replica, open_furnished
 from tests.flows.conftest import House
 from tests.flows.test_assigning import carried, goes_on
 
@@ -153,7 +156,7 @@ async def test_a_default_whose_profile_was_edited_meanwhile_is_not_approved(read
 
 
 async def test_a_removed_token_ends_what_runs_and_takes_profiles_and_defaults_with_it(ready: House) -> None:
-    house = ready
+    house, service = ready, ready.bot.services.assignments
     await house.types(house.ana, "/enroll token default paris Kiosk")
     await approved(house)
     serials = [device["serial_number"] for device in house.apple.snapshot()[:2]]
@@ -164,12 +167,18 @@ async def test_a_removed_token_ends_what_runs_and_takes_profiles_and_defaults_wi
     heard = await house.fills(house.ana, {"Name of the token": "paris"})
     assert "Open requests of this token end with it: REQ-2" in heard
     assert "25 devices and 2 profiles" in heard
-    await approved(house)
+    await house.presses(house.ana, "Send for approval")
+    third = house.apple.snapshot()[2]["serial_number"]
+    await house.types(house.ben, f"/enroll assign Kiosk {third}")
+    await house.presses(house.ben, "Send for approval")
+    await goes_on(house)
+    await house.forges(people.BEN, "request.approve", (await service.get("REQ-3", actor=SETUP)).id)
+    await goes_on(house)
     house.clock.move(timedelta(hours=25))
     await goes_on(house)
-    service = house.bot.services.assignments
-    ended = {label: (await service.get(label, actor=SETUP)).state for label in ("REQ-2", "REQ-3")}
-    assert ended == {"REQ-2": RequestState.STOPPED, "REQ-3": RequestState.DONE}
+    ended = [(await service.get(f"REQ-{number}", actor=SETUP)).state for number in (2, 3, 4)]
+    assert ended == [RequestState.STOPPED, RequestState.DONE, RequestState.CANCELLED]
+    assert "REQ-4 was cancelled" in str(await house.ben.messages())
     assert "Its token was removed: what was not done by then is left out" in house.posts()
     contents = await house.contents()
     assert contents["profile_default"] == contents["assignment_hold"] == contents["token_secret"] == []
@@ -317,3 +326,19 @@ async def test_devices_are_moved_to_another_profile_before_theirs_is_deleted(rea
     sales = (await house.bot.services.profiles.get("Sales iPad", actor=SETUP)).profile_uuid
     assert {carried(house)[serial] for serial in serials} == {sales}
     assert "Delete profile *Kiosk*" in await house.types(house.ana, "/enroll profile delete Kiosk")
+
+
+async def test_without_approvals_both_are_done_at_once(with_paris: Path, clock: FakeClock) -> None:
+    async with open_furnished(with_paris, clock, approvals="off") as house:
+        await prepared(house)
+        await house.types(house.ana, "/enroll token default paris Kiosk")
+        await house.presses(house.ana, "Carry out")
+        assert await defaults(house) == dict.fromkeys(Platform, "Kiosk")
+        await house.types(house.ana, "/enroll token remove paris")
+        await house.fills(house.ana, {"Name of the token": "paris"})
+        await house.presses(house.ana, "Carry out")
+        await goes_on(house)
+        assert (await house.contents())["token_secret"] == []
+        assert "REQ-2 finished:* Token *paris* is removed" in house.posts()
+        listed = await house.types(house.ana, "/enroll request list")
+        assert "Remove token *paris*" in listed
