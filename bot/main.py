@@ -378,6 +378,7 @@ def _home(wired: Services) -> HomeService:
         tokens=wired.tokens,
         devices=wired.devices,
         profiles=wired.profiles,
+        licenses=wired.licenses,
         assignments=wired.assignments,
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bot.assignments.facts import Pending
 from bot.devices.facts import DeviceCounts, TokenSyncFacts
+from bot.licenses.facts import AppLicences, ContentTokenView
 from bot.tokens.facts import TokenView
 
 #: Two failures in a row are no hiccup any more.
@@ -32,9 +33,12 @@ class TokenRow:
 class Glance:
     """How everything stands at one moment, for one reader.
 
-    `by_profile` counts the present devices by the name of the profile that they carry.
+    `by_profile` counts the present devices by the name of the profile that they carry. `licences` are
+    those of each content token, by its id.
     """
 
     tokens: Sequence[TokenRow]
     pending: Pending = field(default_factory=Pending)
     by_profile: Mapping[str, int] = field(default_factory=dict)
+    content_tokens: Sequence[ContentTokenView] = ()
+    licences: Mapping[str, Sequence[AppLicences]] = field(default_factory=dict)

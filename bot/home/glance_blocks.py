@@ -21,6 +21,7 @@ from bot.home.blocks import (
 )
 from bot.home.facts import Glance, TokenRow
 from bot.kit.actor import Rights, Role
+from bot.licenses.facts import ContentTokenView
 from bot.slack import charts
 from bot.slack.blocks import (
     Block,
@@ -48,6 +49,7 @@ _LINES_A_SECTION = 10
 _FINE_LINES = 4
 _BARS = 10
 _REQUESTS_IN_SHORT = 3
+_APPS = 8
 _AS_OF = "as_of"
 
 
@@ -64,6 +66,7 @@ def home_tab(glance: Glance, *, texts: BackendTexts, rights: Rights, slash: str,
     blocks += _waiting(glance, slash=slash, now=now)
     blocks += _tokens(glance.tokens, texts=texts, rights=rights, slash=slash, now=now)
     blocks += _devices(glance)
+    blocks += _licences(glance, now)
     return home(*blocks)
 
 
@@ -202,3 +205,27 @@ def _devices(glance: Glance) -> list[Block]:
 def _profiles(glance: Glance) -> dict[str, float]:
     without = sum(row.counts.without_profile for row in glance.tokens)
     return {**glance.by_profile, **({"no profile": without} if without else {})}
+
+
+# Licences
+
+
+def _licences(glance: Glance, now: datetime) -> list[Block]:
+    """Show content tokens, a line each, and how many licences the scarcest apps have left."""
+    if not glance.content_tokens:
+        return []
+    told = [_content_token(each, now) for each in glance.content_tokens[:_APPS]]
+    left = len(glance.content_tokens) - len(told)
+    blocks = [
+        divider(),
+        section("\n".join(["*Licences*", *told, *([f"and {left} more"] if left else [])])),
+    ]
+    scarce = rules.scarcest(glance, most=_APPS)
+    return [*blocks, charts.text_bars("Licences left", scarce)] if scarce else blocks
+
+
+def _content_token(view: ContentTokenView, now: datetime) -> str:
+    left = "" if view.state.is_ended else f", {rules.days(view.days_left)} left"
+    counted = f"as of {local_time(view.counted_at, now)}" if view.counted_at else "not counted yet"
+    location = escape(short(view.location_name, 30))
+    return f"{bold(view.name)} · {view.state.value}{left} · location {location} · {counted}"

@@ -142,3 +142,19 @@ def _urgency(row: TokenRow) -> tuple[int, bool, int, str]:
     left = row.token.days_left if row.token.days_left is not None else 10_000
     state = TokenState.TERMS if row.token.in_doubt else row.token.state
     return _WORST_FIRST.index(state), not row.is_failing, left, row.token.name.lower()
+
+
+def scarcest(glance: Glance, *, most: int) -> dict[str, int]:
+    """Return how many licences are left of the scarcest apps, the fewest first for each content token.
+
+    Apps without a limit and books are left out; of several content tokens each app names its own.
+    """
+    found: dict[str, int] = {}
+    for content_token in glance.content_tokens:
+        for app in glance.licences.get(content_token.id, ()):
+            if app.available is None or app.is_book or not app.is_listed:
+                continue
+            # A bar's name holds 20 characters: what tells two apart comes first.
+            title = app.title if len(glance.content_tokens) == 1 else f"{content_token.name}: {app.title}"
+            found[title] = min(app.available, found.get(title, app.available))
+    return dict(sorted(found.items(), key=lambda each: (each[1], each[0]))[:most])

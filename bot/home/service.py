@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from bot.assignments.service import AssignmentService
 from bot.backend.port import BackendTexts
@@ -10,9 +11,18 @@ from bot.devices.service import DeviceService
 from bot.home import rules
 from bot.home.facts import Glance, TokenRow
 from bot.kit.actor import Actor
+from bot.licenses.facts import AppLicences, ContentTokenView
 from bot.profiles.service import ProfileService
 from bot.tokens.facts import TokenView
 from bot.tokens.service import TokenService
+
+
+class Licences(Protocol):
+    """What is shown of licences."""
+
+    async def list_content_tokens(self, *, actor: Actor) -> list[ContentTokenView]: ...
+
+    async def licences(self, *, actor: Actor) -> dict[str, list[AppLicences]]: ...
 
 
 class HomeService:
@@ -24,11 +34,13 @@ class HomeService:
         tokens: TokenService,
         devices: DeviceService,
         profiles: ProfileService,
+        licenses: Licences,
         assignments: AssignmentService,
     ) -> None:
         self._tokens = tokens
         self._devices = devices
         self._profiles = profiles
+        self._licenses = licenses
         self._assignments = assignments
 
     @property
@@ -47,6 +59,8 @@ class HomeService:
             tokens=rows,
             pending=await self._assignments.pending(tokens, actor=actor),
             by_profile=rules.by_profile(rows, known, names),
+            content_tokens=await self._licenses.list_content_tokens(actor=actor),
+            licences=await self._licenses.licences(actor=actor),
         )
 
     async def for_reader(self, glance: Glance, *, actor: Actor) -> Glance:

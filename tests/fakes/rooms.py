@@ -12,6 +12,7 @@ from bot.kit.actor import Actor, Rights, Role
 from bot.kit.db import Database
 from bot.kit.leases import Leases
 from bot.kit.secrets import Keyring
+from bot.licenses.facts import AppLicences, ContentTokenView
 from bot.profiles.service import ProfileService
 from bot.settings import Settings
 from bot.tokens.facts import TokenView
@@ -22,6 +23,16 @@ from tests.fakes.clock import FakeClock
 ADMIN = Actor("UADMIN", rights=Rights.of(Role.ADMIN))
 OPERATOR = Actor("UOPER", rights=Rights.of(Role.OPERATOR))
 VIEWER = Actor("UVIEW", rights=Rights.of(Role.VIEWER))
+
+
+class NoLicences:
+    """A house without content tokens."""
+
+    async def list_content_tokens(self, *, actor: Actor) -> list[ContentTokenView]:
+        return []
+
+    async def licences(self, *, actor: Actor) -> dict[str, list[AppLicences]]:
+        return {}
 
 
 @dataclass

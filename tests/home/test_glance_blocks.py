@@ -12,6 +12,7 @@ from bot.devices.facts import DeviceCounts, TokenSyncFacts
 from bot.home import glance_blocks
 from bot.home.facts import Glance, TokenRow
 from bot.kit.actor import Grant, Rights, Role
+from bot.licenses.facts import AppLicences, ContentTokenState, ContentTokenView, Level
 from bot.sandbox.slack.blocks import check_message_blocks, check_view
 from bot.slack.blocks import Message, View, text_of
 from bot.tokens.facts import NextAction, NextStep, TokenState, TokenView
@@ -250,3 +251,74 @@ def test_check_again_is_offered_to_an_operator_and_the_rest_of_the_next_step_is_
     terms = NextStep("accept.", (NextAction.CHECK_AGAIN, NextAction.RENEW))
     shown = glance(row(token_view(state=TokenState.TERMS, next_step=terms)))
     assert buttons(status(shown, Rights.of(Role.OPERATOR))) == ["Check again", "New assignment"]
+
+
+def content_token(name: str = "hq", **changes: Any) -> ContentTokenView:
+    view = ContentTokenView(
+        id=f"id-{name}",
+        name=name,
+        state=ContentTokenState.ACTIVE,
+        days_left=90,
+        expires_at=NOW + timedelta(days=90),
+        ended_since=None,
+        tags=frozenset(),
+        location_id="1",
+        location_name="Example HQ",
+        org_name=None,
+        country=None,
+        is_education=False,
+        manager=None,
+        threshold=None,
+        added_by="U0ANA",
+        added_at=NOW,
+        installed_by="U0ANA",
+        installed_at=NOW,
+        counted_at=NOW,
+        asked_at=NOW,
+        failures=0,
+        error=None,
+        apps=3,
+        books=0,
+    )
+    return replace(view, **changes)
+
+
+def app(name: str, available: int | None, **changes: Any) -> AppLicences:
+    return AppLicences(
+        content_token_id="id-hq",
+        app_id=name,
+        pricing="STDQ",
+        name=name,
+        bundle_id=None,
+        is_book=False,
+        total=None if available is None else 500,
+        assigned=500 - (available or 0),
+        available=available,
+        retired=0,
+        device_assignable=True,
+        platforms=(),
+        threshold=None,
+        mark=50,
+        level=Level.FINE,
+        **changes,
+    )
+
+
+def test_the_home_tab_ends_with_the_licences_left_the_scarcest_first() -> None:
+    apps = [app("Notes", 480), app("Free", None), app("Company Portal", 17)]
+    apps.append(app("Gone", 1, is_listed=False))
+    shown = glance(row(token_view()), content_tokens=[content_token()], licences={"id-hq": apps})
+    text = text_of(home(shown)["blocks"])
+    head = "Licences\nhq · active, 90 days left · location Example HQ · as of Fri 1 May, 09:00 UTC\n"
+    bars = "```Company Portal   17  ▌\nNotes           480  ████████████```"
+    assert text.endswith(f"{head}Licences left\n{bars}")
+
+
+def test_fifty_content_tokens_fit_beside_fifty_tokens() -> None:
+    names = [f"{'n' * 38}{number:02}" for number in range(50)]
+    shown = glance(
+        *(row(token_view(f"t{number}", **EXPIRING)) for number in range(50)),
+        content_tokens=[content_token(name, location_name="&" * 300) for name in names],
+        licences={f"id-{name}": [app("&" * 90, number)] for number, name in enumerate(names)},
+    )
+    assert "and 42 more" in text_of(home(shown)["blocks"])

@@ -17,7 +17,7 @@ from bot.slack.api import SlackRefused, SlackUnreachable
 from bot.slack.blocks import View
 from tests.fakes.backend import device
 from tests.fakes.clock import FakeClock
-from tests.fakes.rooms import ADMIN, Rooms
+from tests.fakes.rooms import ADMIN, NoLicences, Rooms
 
 
 class Slack:
@@ -50,6 +50,7 @@ class Tab:
             tokens=self.rooms.tokens,
             devices=self.rooms.devices,
             profiles=self.rooms.profiles,
+            licenses=NoLicences(),
             assignments=self.rooms.assignments,
         )
         self._job = Republisher(

@@ -16,7 +16,7 @@ from bot.kit.secrets import Keyring
 from bot.sandbox.slack.blocks import check_message_blocks, check_view
 from tests.fakes.backend import device
 from tests.fakes.clock import FakeClock
-from tests.fakes.rooms import Rooms
+from tests.fakes.rooms import NoLicences, Rooms
 from tests.slack.bot import Bot, make_bot
 from tests.slack.conftest import web_api
 from tests.slack.web_api import WebApi
@@ -35,7 +35,11 @@ async def bot(web_api: WebApi, clock: FakeClock, rooms: Rooms) -> AsyncIterator[
     made.roles["UOPER"] = Role.OPERATOR
     web_api.add_user("UOPER")
     home = HomeService(
-        tokens=rooms.tokens, devices=rooms.devices, profiles=rooms.profiles, assignments=rooms.assignments
+        tokens=rooms.tokens,
+        devices=rooms.devices,
+        profiles=rooms.profiles,
+        licenses=NoLicences(),
+        assignments=rooms.assignments,
     )
     readers = Readers(rooms.db, clock, rooms.leases)
     slack.register(made.router, home, readers, clock=clock)
