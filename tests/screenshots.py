@@ -19,7 +19,7 @@ from tests.fakes.browser import PAST_FIRST_VISIT, chromium
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 MOST_BYTES = 150_000
 WIDE = {"width": 1280, "height": 800}
-LOW = {"width": 1280, "height": 480}
+TALL = {"width": 1280, "height": 720}
 PHONE = {"width": 390, "height": 780}
 DEVICES = 400
 COLOURS = 96
@@ -91,7 +91,7 @@ async def walk(browser: Browser, box: Sandbox) -> None:
     await keep(page, "behind-the-scenes")
     await page.context.close()
 
-    dark = await opened(browser, box, viewport=LOW, color_scheme="dark")
+    dark = await opened(browser, box, viewport=TALL, color_scheme="dark")
     await dark.get_by_role("navigation", name="Channels").get_by_role("button", name="enrollbot").click()
     await dark.get_by_role("tab", name="Home").click()
     await expect(dark.get_by_role("region", name="Home")).to_contain_text("paris")

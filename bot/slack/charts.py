@@ -18,6 +18,8 @@ TITLE_CHARS = 50
 NAME_CHARS = 20
 SEGMENTS = 6
 CATEGORIES = 20
+#: Labels below a line stand side by side; more would run into each other.
+MOMENTS = 10
 CHARTS_A_MESSAGE = 2
 #: A row of bars fits a phone: name, number and bar.
 BAR_CELLS = 12
@@ -59,11 +61,11 @@ def lines(
 ) -> Block:
     """Return values over time, one per moment in each of 1 to 6 series.
 
-    Of more than 20 moments every n-th is shown, the newest always.
+    Of more than 10 moments every n-th is shown, the oldest and the newest always.
     """
     if not 1 <= len(series) <= SEGMENTS or any(len(values) != len(moments) for values in series.values()):
         raise ValueError(f"{title!r} needs 1 to {SEGMENTS} series with a value for each moment")
-    kept = _thinned(len(moments), CATEGORIES)
+    kept = _thinned(len(moments), MOMENTS)
     thinned = {name: [values[at] for at in kept] for name, values in series.items()}
     return _series(kind, title, [moments[at] for at in kept], thinned, y_label=y_label)
 
