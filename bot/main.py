@@ -160,8 +160,15 @@ def _wire(
     )
     deadlines = DeadlineService(db=db, clock=clock, audit=audit, settings=settings, texts=tokens.texts)
     profiles = ProfileService(
-        db=db, clock=clock, audit=audit, backend=backend, tokens=tokens, settings=settings
+        db=db,
+        clock=clock,
+        audit=audit,
+        backend=backend,
+        tokens=tokens,
+        licenses=licenses,
+        settings=settings,
     )
+    licenses.tell_uses(profiles.content.uses)
     devices = DeviceService(
         db=db,
         clock=clock,

@@ -226,6 +226,8 @@ def _warnings(view: RequestView, *, texts: BackendTexts) -> list[str]:
             f" {'the others' if found.set_up else 'they'} are in use; any that were switched on before need"
             " an erase too."
         )
+    if found.portal_needed:
+        told += wording.of_licences(found)
     if found.other_platform:
         told.append(f"{how_many(found.other_platform)} of another platform than the profile is for.")
     if found.overlaps:

@@ -18,6 +18,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     running request). `set_up` and `other_platform` count devices of the request that deserve a warning.
     `examples` are a few serials for each reason.
 
+    `portal_needed` devices need a Company Portal licence of `portal_left`, None without a limit;
+    `portal_stops` says why they would get none, empty where they do.
+
     Of a change of defaults, `defaults` are the names of the profiles that are default now, by platform, and
     `waiting` is how many devices waited for a profile. Of a removal, `profiles` counts what the token has
     and `ends` names the requests that end with it.
@@ -32,6 +35,9 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     overlaps: dict[str, int] = msgspec.field(default_factory=dict)
     of_token: int = 0
     remarks: list[str] = msgspec.field(default_factory=list)
+    portal_needed: int = 0
+    portal_left: int | None = None
+    portal_stops: str = ""
     defaults: dict[str, str] = msgspec.field(default_factory=dict)
     waiting: int = 0
     profiles: int = 0

@@ -70,6 +70,9 @@ class Previews:
             of_token=counts[token.id].present,
             remarks=remarks,
         )
+        if action is Action.ASSIGN and profile is not None:
+            content = await self._books.profiles.content.of(profile.settings)
+            found = rules.with_portal(found, inside, profile.settings, content)
         if not inside:
             raise NoDevices(sentences(found, service=self._books.texts.service))
         request = Request(

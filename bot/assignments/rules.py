@@ -5,15 +5,18 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
+import msgspec
+
 from bot.assignments.errors import PlatformDiffers, PlatformWrong
 from bot.assignments.facts import Found, RequestView
 from bot.assignments.models import Action, RequestState
-from bot.backend.profile import Platform, ProfilePlatform
+from bot.backend.profile import Platform, ProfilePlatform, ProfileSettings
 from bot.devices.facts import DeviceRow
 from bot.devices.models import DeviceState
 from bot.devices.rules import has_profile
 from bot.kit.actor import Role
-from bot.profiles.facts import ProfileView
+from bot.profiles.facts import ContentFacts, ProfileView
+from bot.profiles.rules import effective, why_portal_stops
 
 MOST_DEVICES = 100_000
 BATCH = 1000
@@ -80,6 +83,26 @@ def found_of(
         overlaps=dict(overlaps),
         of_token=of_token,
         remarks=list(remarks),
+    )
+
+
+def with_portal(
+    found: Found,
+    inside: Sequence[DeviceRow],
+    settings: ProfileSettings,
+    content: Mapping[str, ContentFacts],
+) -> Found:
+    """Weigh the devices that will get Company Portal against the licences that are left for it."""
+    held = effective(settings)
+    if held.content_token is None:
+        return found
+    theirs = content.get(held.content_token)
+    stops = why_portal_stops(theirs)
+    return msgspec.structs.replace(
+        found,
+        portal_needed=sum(row.platform == Platform.IOS.value for row in inside),
+        portal_left=theirs.available if theirs else None,
+        portal_stops="" if stops is None else f"{stops[0]}: they stop at Company Portal until {stops[1]}.",
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bot.assignments.facts import RequestView
+from bot.assignments.facts import Found, RequestView
 from bot.assignments.models import Action, Outcome, RequestState
 from bot.backend.port import BackendTexts
 from bot.backend.profile import Platform
@@ -100,6 +100,14 @@ def warnings(view: RequestView, *, texts: BackendTexts) -> list[str]:
     if view.devices:
         told.append("Takes effect at the next activation; any that were switched on before need an erase.")
     return told
+
+
+def of_licences(found: Found) -> list[str]:
+    """Return whether the licences of Company Portal suffice."""
+    told = []
+    if found.portal_left is not None and found.portal_left < found.portal_needed:
+        told.append(f"Licences: Company Portal {found.portal_needed:,} needed, {found.portal_left:,} left")
+    return [*told, *([escape(found.portal_stops)] if found.portal_stops else [])]
 
 
 def _of_removal(view: RequestView, texts: BackendTexts) -> list[str]:

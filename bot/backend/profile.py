@@ -53,7 +53,9 @@ class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     The first group is for administrators and for the MDM server alone: the service's profile has no
     place for it. `mdm_url` and `org_magic` None are the token's. Certificates are base64 DER.
-    `hidden_screens` are keys of Setup Assistant screens, also such as are not known here.
+    `content_token` is the id of the content token that Company Portal's licences come from, with
+    `single_app_mode` devices show nothing but that app until somebody signs in. `hidden_screens` are keys
+    of Setup Assistant screens, also such as are not known here.
     """
 
     name: str = ""
@@ -62,6 +64,8 @@ class ProfileSettings(msgspec.Struct, frozen=True, kw_only=True):
     user_affinity: bool = False
     authentication: Authentication | None = None
     install_company_portal: bool = False
+    content_token: str | None = None
+    single_app_mode: bool = False
     device_name_template: str | None = None
 
     supervised: bool = True

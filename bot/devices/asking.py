@@ -24,6 +24,7 @@ from bot.devices.views import change_of, first_change, names_of, next_step_of, r
 from bot.kit.actor import Actor, Role
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
+from bot.profiles.rules import why_portal_stops
 from bot.tokens.facts import TokenView
 
 log = get_logger(__name__)
@@ -63,6 +64,7 @@ class Asking:
             portal=self._books.texts.portal,
             terms_step=next_step_of(token) if token else "",
             prospect=await self._prospect(view, token),
+            portal_stops=await self._portal_stops(view.row),
         )
         return DeviceAnswer(key, view, asked, verdict, token)
 
@@ -75,6 +77,12 @@ class Asking:
         async with self._books.db.read() as session:
             until = await store.judged_until(session, token.id)
         return rules.Prospect(work, name, is_coming=rules.arrived_after(view, until))
+
+    async def _portal_stops(self, row: DeviceRow) -> tuple[str, str] | None:
+        if row.profile_uuid is None:
+            return None
+        needed = await self._books.profiles.content.of_version(row.profile_uuid)
+        return why_portal_stops(needed[1]) if needed else None
 
     async def _unknown(self, asked: AskedDevice | None, actor: Actor) -> Verdict:
         usable = [view for view in await self._books.tokens.list_tokens(actor=actor) if view.has_token]

@@ -258,13 +258,18 @@ def verdict(
     portal: str,
     terms_step: str,
     prospect: Prospect = NO_PROSPECT,
+    portal_stops: tuple[str, str] | None = None,
 ) -> Verdict:
-    """Return the first reason that holds and the others, in the order that `device show` promises."""
+    """Return the first reason that holds and the others, in the order that `device show` promises.
+
+    `portal_stops` says why the device would get no Company Portal, and until when.
+    """
     reasons = [
         *_whether_here(view, portal),
         *_whether_token(token_name, token_state, service, terms_step),
         *([Reason(prospect.work, "Keep it switched off until then.")] if prospect.work else []),
         *_whether_profile(view, prospect),
+        *_whether_portal(view, portal_stops),
     ]
     first, *others = reasons or [
         Reason("Ready to enroll: it gets its profile when it is switched on.", is_ready=True)
@@ -331,6 +336,16 @@ def _whether_token(name: str | None, state: TokenState | None, service: str, ter
         TokenState.TERMS: Reason(f"{service} has new terms to accept for token {name}.", terms),
     }
     return [texts[state]] if state in texts else []
+
+
+def _whether_portal(view: DeviceView, stops: tuple[str, str] | None) -> list[Reason]:
+    """Return what would hold up a device that has its profile; one that has fetched it is past that."""
+    row = view.row
+    is_to_come = row.profile_status != "pushed" and has_profile(row.profile_status, row.profile_uuid)
+    if stops is None or row.state is not DeviceState.PRESENT or not is_to_come:
+        return []
+    why, until = stops
+    return [Reason(f"Company Portal blocked: {why[:1].lower()}{why[1:]}.", f"It stops there until {until}.")]
 
 
 def _whether_profile(view: DeviceView, prospect: Prospect) -> list[Reason]:

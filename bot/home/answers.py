@@ -17,7 +17,10 @@ from bot.profiles.service import plain_uuid
 #: Where the description of an answer stands, by its name.
 SCHEMAS = "#/components/schemas/{name}"
 #: What the service's profile has no key for, and the MDM server can have from here alone: first in an answer.
-KEPT_HERE = ("user_affinity", "authentication", "install_company_portal", "device_name_template")
+KEPT_HERE = (
+    *("user_affinity", "authentication", "install_company_portal"),
+    *("content_token", "single_app_mode", "device_name_template"),
+)
 
 Uuid = Annotated[
     str, Meta(description="As the enrollment service writes it: 32 hexadecimal digits in capitals.")

@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.backend.port import BackendTexts
@@ -14,7 +14,16 @@ from bot.kit.errors import EnrollbotError
 from bot.kit.spreadsheet import BYTE_ORDER_MARK, csv_lines
 from bot.profiles import rules, wording
 from bot.profiles.errors import ChangedMeanwhile, StillCarried
-from bot.profiles.facts import Defined, Difference, DraftView, Fault, ProfileView, Step, VersionView
+from bot.profiles.facts import (
+    ContentFacts,
+    Defined,
+    Difference,
+    DraftView,
+    Fault,
+    ProfileView,
+    Step,
+    VersionView,
+)
 from bot.profiles.wording import LABELS, NOTES
 from bot.slack.blocks import (
     Block,
@@ -71,7 +80,10 @@ PAGE = 10
 _NO_DEFAULTS: Mapping[str, str] = {}
 FLAGS = "flags"
 HIDDEN = "hidden_screens"
+NO_CONTENT_TOKEN = "none"
 _SHOWN_CHARACTERS = 600
+#: Settings whose note is worth reading again where the profile is shown.
+_NOTED_WHEN_ON = ("content_token", "single_app_mode")
 #: Values that Slack's option texts would cut.
 _TOKENS_AT_MOST = 100
 
@@ -223,7 +235,7 @@ def _management(draft: DraftView, place: Place, texts: BackendTexts) -> list[Blo
         )
     ]
     if rules.is_offered("user_affinity", platform):
-        blocks += _affinity(settings, place)
+        blocks += _affinity(settings, place, draft.content)
     blocks.append(_yes_no("supervised", place, settings, "Devices are supervised"))
     blocks.append(_yes_no("locked", place, settings, "The management profile cannot be removed"))
     if rules.is_offered("pairing", platform):
@@ -245,7 +257,7 @@ def _management(draft: DraftView, place: Place, texts: BackendTexts) -> list[Blo
     return blocks
 
 
-def _affinity(settings: ProfileSettings, place: Place) -> list[Block]:
+def _affinity(settings: ProfileSettings, place: Place, content: Sequence[ContentFacts]) -> list[Block]:
     answers = {"with": wording.AFFINITIES[True], "without": wording.AFFINITIES[False]}
     chosen = "with" if settings.user_affinity else "without"
     blocks = [_input("user_affinity", place, radio(answers, action_id=CHOOSE, initial=chosen), tells=True)]
@@ -259,11 +271,29 @@ def _affinity(settings: ProfileSettings, place: Place) -> list[Block]:
         return blocks
     if settings.authentication is Authentication.COMPANY_PORTAL:
         told = f"*{LABELS['install_company_portal']}:* yes, since people sign in with it."
-        return [*blocks, section(told), context(escape(NOTES["install_company_portal"]))]
-    return [
-        *blocks,
-        _yes_no("install_company_portal", place, settings, "Devices get Company Portal"),
-    ]
+        blocks += [section(told), context(escape(NOTES["install_company_portal"]))]
+    else:
+        blocks.append(_yes_no("install_company_portal", place, settings, "Devices get Company Portal"))
+    return [*blocks, *_content(settings, place, content)]
+
+
+def _content(settings: ProfileSettings, place: Place, content: Sequence[ContentFacts]) -> list[Block]:
+    """Return the choice of a content token; without one there is no Single App Mode."""
+    if not content and settings.content_token is None:
+        told = f"*{LABELS['content_token']}:* no content token here yet; an admin adds one with `vpp add`."
+        return [context(told)]
+    known = {each.id for each in content}
+    choices = [(NO_CONTENT_TOKEN, "None", "")]
+    choices += [(each.id, each.title, each.state) for each in content[: _TOKENS_AT_MOST - 2]]
+    chosen = settings.content_token
+    if chosen is not None and chosen not in {value for value, _, _ in choices}:
+        title = next((each.title for each in content if each.id == chosen), "one that is not here any more")
+        choices.append((chosen, title, "" if chosen in known else "Choose another one"))
+    element = select(_described(choices), action_id=CHOOSE, initial=chosen or NO_CONTENT_TOKEN)
+    blocks = [_input("content_token", place, element, tells=True)]
+    if chosen is not None:
+        blocks.append(_yes_no("single_app_mode", place, settings, "Only Company Portal until sign-in"))
+    return blocks
 
 
 def _screens(draft: DraftView, place: Place, screens: Sequence[SetupScreen]) -> list[Block]:
@@ -328,10 +358,13 @@ def _review(
     now: datetime,
     base: VersionView | None,
 ) -> list[Block]:
-    held = rules.effective(draft.settings, screens)
+    content = {each.id: each for each in draft.content}
+    effective = rules.effective(draft.settings, screens)
+    held = wording.named(effective, content)
     blocks: list[Block] = []
     if base is not None:
-        changed = wording.differences(base.settings, held, texts=texts, screens=screens)
+        before = wording.named(base.settings, content)
+        changed = wording.differences(before, held, texts=texts, screens=screens)
         told = _changes(changed) if changed else "Nothing differs from it."
         blocks += [section(f"*Compared with version {base.number}*\n{told}"), divider()]
     url = held.mdm_url or (draft.token.mdm_url if draft.token else None)
@@ -345,7 +378,7 @@ def _review(
         ),
         context(_read_at(draft.profile, now)),
     ]
-    remarks = rules.warnings(held, screens)
+    remarks = rules.warnings(held, screens) + rules.content_warnings(effective, content)
     out = rules.left_out(draft.settings)
     if out:
         remarks.append(
@@ -563,7 +596,13 @@ def _done(defined: Defined, *, texts: BackendTexts, slash: str) -> str:
 
 
 def told(
-    defined: Defined, *, by: str, texts: BackendTexts, screens: Sequence[SetupScreen], older: int = 0
+    defined: Defined,
+    *,
+    by: str,
+    texts: BackendTexts,
+    screens: Sequence[SetupScreen],
+    content: Mapping[str, ContentFacts],
+    older: int = 0,
 ) -> Message:
     """Tell the channel of a profile or version; `older` devices carry an earlier one."""
     profile = defined.profile
@@ -574,7 +613,8 @@ def told(
                 f" · token {escape(profile.token_name)}"
             )
         )
-    changed = wording.differences(defined.before.settings, profile.settings, texts=texts, screens=screens)
+    before, after = (wording.named(each, content) for each in (defined.before.settings, profile.settings))
+    changed = wording.differences(before, after, texts=texts, screens=screens)
     head = f"*Profile* {bold(profile.name)}: *version {profile.version}* by {mention(by)}"
     return Message.of(
         section(f"{head} · token {escape(profile.token_name)}\n{_changes(changed) or 'Nothing differs.'}"),
@@ -706,22 +746,33 @@ def profile_csv(profiles: Sequence[ProfileView], *, carried: Mapping[str, int]) 
     return BYTE_ORDER_MARK + csv_lines([head, *rows])
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a profile has to do with. `carried` counts devices by the UUID of a version.
+
+    `default` are the platforms, in words, whose new devices get it by themselves, `content` the content
+    tokens of its versions by id.
+    """
+
+    carried: Mapping[str, int]
+    default: str | None
+    content: Mapping[str, ContentFacts]
+
+
 def card(
     profile: ProfileView,
     versions: Sequence[VersionView],
+    around: Around,
     *,
-    carried: Mapping[str, int],
     texts: BackendTexts,
     screens: Sequence[SetupScreen],
     role: Role,
     now: datetime,
-    default: str | None = None,
 ) -> Message:
-    """Show everything about a profile. `carried` counts devices by the UUID of a version.
-
-    `default` are the platforms, in words, whose new devices get it by themselves.
-    """
-    settings = profile.settings
+    """Show everything about a profile."""
+    carried, default, content = around.carried, around.default, around.content
+    settings = wording.named(profile.settings, content)
+    versions = [replace(each, settings=wording.named(each.settings, content)) for each in versions]
     by_itself = f"\n*Default* of its token for {default}: new devices get it after a sync" if default else ""
     total = sum(carried.values())
     origin = (
@@ -730,7 +781,9 @@ def card(
         else f"Created by {_person(profile.created_by)} {local_time(profile.created_at, now)}"
     )
     url = profile.wire.get("url")
-    warnings = [f":warning: {escape(text)}" for text in rules.warnings(settings, screens)]
+    remarks = rules.warnings(settings, screens) + rules.content_warnings(profile.settings, content)
+    warnings = [f":warning: {escape(text)}" for text in remarks]
+    notes = [escape(NOTES[name]) for name in _NOTED_WHEN_ON if getattr(settings, name)]
     rule = f'(device.enrollmentProfileName -eq "{profile.name}")'
     blocks = [
         section(
@@ -747,6 +800,7 @@ def card(
         ),
         context(_read_at(profile, now)),
         context(f"Dynamic group, where your MDM server copies the name: {code(rule)}"),
+        *([context("\n".join(notes))] if notes else []),
         *([section("\n".join(warnings))] if warnings else []),
         *_version_lines(versions, carried, texts=texts, screens=screens, now=now),
         *_show_buttons(profile, role, shows=False),

@@ -112,6 +112,28 @@ class DefaultView:
 
 
 @dataclass(frozen=True, slots=True)
+class ContentFacts:
+    """A content token as far as profiles need it.
+
+    `has_portal`: its location has the Company Portal app for devices, of which `available` licences are
+    left, None without a limit. `state` is the word for how it stands.
+    """
+
+    id: str
+    name: str
+    location_name: str
+    state: str
+    is_active: bool
+    is_ended: bool
+    has_portal: bool
+    available: int | None
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} · {self.location_name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong with one setting, by its name in `ProfileSettings`, in a sentence."""
 
@@ -134,7 +156,8 @@ class DraftView:
     """A draft of the person who asks. `token` is None until one is chosen, `profile` for a new one.
 
     `others` are people who have a draft of the same profile open, with the time of its last change.
-    `is_resumed`: it was left earlier and is opened again.
+    `is_resumed`: it was left earlier and is opened again. `content` are the content tokens to choose from
+    and those chosen, where they are asked for.
     """
 
     id: str
@@ -151,6 +174,7 @@ class DraftView:
     sending_since: datetime | None
     others: tuple[tuple[str, datetime], ...] = ()
     is_resumed: bool = False
+    content: tuple[ContentFacts, ...] = ()
 
     @property
     def is_edit(self) -> bool:

@@ -23,7 +23,7 @@ from bot.backend.profile import (
     SetupScreen,
 )
 from bot.profiles.errors import CertificateWrong
-from bot.profiles.facts import Fault, HostCertificate, Step
+from bot.profiles.facts import ContentFacts, Fault, HostCertificate, Step
 
 MAX_NAME = 125
 MAX_DESCRIPTION = 500
@@ -62,6 +62,8 @@ _ONLY_ON: Mapping[str, frozenset[ProfilePlatform]] = {
     "authentication": frozenset({ProfilePlatform.IOS, ProfilePlatform.MACOS}),
     "user_affinity": frozenset({ProfilePlatform.IOS, ProfilePlatform.MACOS}),
     "install_company_portal": frozenset({ProfilePlatform.IOS}),
+    "content_token": frozenset({ProfilePlatform.IOS}),
+    "single_app_mode": frozenset({ProfilePlatform.IOS}),
     "device_name_template": frozenset({ProfilePlatform.IOS, ProfilePlatform.TVOS}),
 }
 
@@ -70,7 +72,8 @@ STEP_OF: Mapping[str, Step] = {
     **dict.fromkeys(("token", "name", "description", "platform"), Step.BASICS),
     **dict.fromkeys(
         (
-            *("user_affinity", "authentication", "install_company_portal", "supervised", "locked"),
+            *("user_affinity", "authentication", "install_company_portal"),
+            *("content_token", "single_app_mode", "supervised", "locked"),
             *("pairing", "host_certificates", "device_name_template", "mdm_url"),
         ),
         Step.MANAGEMENT,
@@ -131,9 +134,16 @@ def _is_kept(name: str, settings: ProfileSettings) -> bool:
         return name == "token"
     if name in ("authentication", "install_company_portal"):
         return settings.user_affinity
+    if name in ("content_token", "single_app_mode"):
+        return _installs_company_portal(settings) and settings.content_token is not None
     if name == "host_certificates":
         return settings.pairing is Pairing.CERTIFICATES
     return True
+
+
+def _installs_company_portal(settings: ProfileSettings) -> bool:
+    by_sign_in = settings.authentication is Authentication.COMPANY_PORTAL
+    return settings.user_affinity and (by_sign_in or settings.install_company_portal)
 
 
 def faults(
@@ -323,6 +333,38 @@ def warnings(settings: ProfileSettings, screens: Sequence[SetupScreen]) -> list[
     if foreign:
         found.append(f"These screens are not of this platform and hide nothing: {', '.join(foreign)}.")
     return found
+
+
+def content_warnings(settings: ProfileSettings, content: Mapping[str, ContentFacts]) -> list[str]:
+    """Return what keeps new devices from getting Company Portal, at most one sentence."""
+    held = effective(settings)
+    if held.content_token is None:
+        return []
+    stops = why_portal_stops(content.get(held.content_token))
+    if stops is None:
+        return []
+    why, until = stops
+    locked = " In Single App Mode they cannot be used until then." if held.single_app_mode else ""
+    return [f"{why}: new devices stop at Company Portal until {until}.{locked}"]
+
+
+def why_portal_stops(content: ContentFacts | None) -> tuple[str, str] | None:
+    """Say why devices get no Company Portal licence from a content token, and until when; None: they do.
+
+    `content` is None for a content token that was removed.
+    """
+    if content is None:
+        return "The content token of this profile is not here any more", "another one is chosen"
+    if not content.is_active and content.is_ended:
+        return f"Content token {content.name} is {content.state}", "it is renewed"
+    if not content.is_active:
+        return f"Content token {content.name} could not be checked for days", "it works again"
+    if not content.has_portal:
+        why = f"Content token {content.name} has no Company Portal app for devices"
+        return why, f"location {content.location_name} gets licences of it"
+    if content.available == 0:
+        return f"Content token {content.name} has no Company Portal licences left", "there are more"
+    return None
 
 
 def left_out(settings: ProfileSettings) -> list[str]:

@@ -24,8 +24,10 @@ from bot.kit.clock import Clock
 from bot.kit.db import Database, new_id
 from bot.kit.logs import get_logger
 from bot.kit.nearest import nearest
+from bot.licenses.service import LicenseService
 from bot.profiles import rules, store
 from bot.profiles.books import Books, is_name_taken, packed, version_view, view
+from bot.profiles.content import Content
 from bot.profiles.defaults import Defaults
 from bot.profiles.drafts import Drafts
 from bot.profiles.errors import (
@@ -78,6 +80,7 @@ class ProfileService:
         audit: AuditService,
         backend: EnrollmentBackend,
         tokens: TokenService,
+        licenses: LicenseService,
         settings: Settings,
     ) -> None:
         self._books = Books(
@@ -85,6 +88,7 @@ class ProfileService:
         )
         self.drafts = Drafts(self._books)
         self.defaults = Defaults(self._books)
+        self.content = Content(self._books, licenses)
         self._holds_of: HoldsOf | None = None
 
     @property
@@ -247,6 +251,7 @@ class ProfileService:
         async with self._books.db.read() as session:
             await self._books.require_room(session, token, settings.name, but=profile.id if profile else None)
         before = await self._unchanged(profile, base_version, actor)
+        await self._require_content(settings, actor, before)
         body = self._books.body(settings, token)
         profile_uuid = await self._ask_to_define(token, body)
         try:
@@ -257,7 +262,20 @@ class ProfileService:
             # The service makes a new UUID each time and has no way to take one back.
             log.warning("a profile stays unused with the service", token=token.name, uuid=profile_uuid)
             raise
-        return Defined(made, before, tuple(rules.warnings(settings, self.screens)))
+        warnings = rules.warnings(settings, self.screens)
+        warnings += rules.content_warnings(settings, await self.content.of(settings))
+        return Defined(made, before, tuple(warnings))
+
+    async def _require_content(
+        self, settings: ProfileSettings, actor: Actor, before: VersionView | None
+    ) -> None:
+        """Refuse a content token that the actor may not see, unless it was chosen already."""
+        chosen = settings.content_token
+        if chosen is None or (before is not None and before.settings.content_token == chosen):
+            return
+        if chosen not in {each.id for each in await self.content.choices(actor)}:
+            why = "That content token is not here any more, or you may not see it. Choose another one."
+            raise SettingsFaulty([Fault("content_token", why)])
 
     async def _unchanged(
         self, profile: ProfileView | None, base_version: int | None, actor: Actor

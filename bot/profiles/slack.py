@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from bot.backend.port import ProfileRefused
@@ -23,7 +24,7 @@ from bot.profiles.errors import (
     TokenNeeded,
     TokenNotReady,
 )
-from bot.profiles.facts import DraftView, Fault, ProfileView, Step
+from bot.profiles.facts import ContentFacts, Defined, DraftView, Fault, ProfileView, Step, VersionView
 from bot.profiles.models import DraftState
 from bot.profiles.service import MAX_FILE, ProfileService
 from bot.slack.blocks import Message, View
@@ -215,15 +216,19 @@ class _Screens:
 
     async def _card(self, call: Call, profile: ProfileView) -> Message:
         versions = await self._service.versions(profile.id, actor=call.actor)
+        around = blocks.Around(
+            carried=await self._carried_of([each.profile_uuid for each in versions]),
+            default=(await self._defaults([profile])).get(profile.id),
+            content=await self._service.content.of(profile.settings, *(each.settings for each in versions)),
+        )
         return blocks.card(
             profile,
             versions,
-            carried=await self._carried_of([each.profile_uuid for each in versions]),
+            around,
             texts=self._texts,
             screens=self._service.screens,
             role=call.actor.rights.role_for(profile.tags),
             now=self._service.clock.now(),
-            default=(await self._defaults([profile])).get(profile.id),
         )
 
     # Changing
@@ -266,8 +271,7 @@ class _Screens:
             question = self._service.clone(profile.id, new_name, actor=call.actor, delivery=call.delivery)
             defined = await asked(call, question, service=self._texts.service)
             await call.answer(blocks.done(defined, texts=self._texts, slash=self._slash))
-            message = blocks.told(defined, by=call.user_id, texts=self._texts, screens=self._service.screens)
-            await self.tell(call, defined.profile, message)
+            await self.tell_of(call, defined)
 
     async def delete(self, call: Call) -> None:
         profile = await self._service.get(call.args.required("NAME"), actor=call.actor)
@@ -300,6 +304,19 @@ class _Screens:
         total = (await self._carried(call, [profile]))[profile.id]
         return total - (await self._carried_of([profile.profile_uuid])).get(profile.profile_uuid, 0)
 
+    async def tell_of(self, call: Call, defined: Defined, *, older: int = 0) -> None:
+        """Tell the channel of a profile or version that was defined."""
+        before = [defined.before.settings] if defined.before else []
+        message = blocks.told(
+            defined,
+            by=call.user_id,
+            texts=self._texts,
+            screens=self._service.screens,
+            content=await self._service.content.of(defined.profile.settings, *before),
+            older=older,
+        )
+        await self.tell(call, defined.profile, message)
+
     async def tell(self, call: Call, profile: ProfileView, message: Message) -> None:
         token = await self._tokens.get_by_id(profile.token_id, actor=call.actor)
         await tell_channel(self._poster, token.channel or self._channel, message, call=call)
@@ -331,7 +348,7 @@ class _Wizard:
             versions = await self._service.versions(draft.profile.id, actor=call.actor)
             base = next((each for each in versions if each.number == draft.base_version), None)
         return blocks.wizard(
-            draft,
+            replace(draft, content=await self._content(draft, base, call)),
             texts=self._texts,
             screens=self._service.screens,
             tokens=await self._drafts.tokens_for(call.actor) if draft.step is Step.BASICS else (),
@@ -340,6 +357,16 @@ class _Wizard:
             faults=faults,
             base=base,
         )
+
+    async def _content(
+        self, draft: DraftView, base: VersionView | None, call: Call
+    ) -> tuple[ContentFacts, ...]:
+        """Return the content tokens that a step names: those to choose from, and those chosen already."""
+        if draft.step not in (Step.MANAGEMENT, Step.REVIEW):
+            return ()
+        chosen = await self._service.content.of(draft.settings, *([base.settings] if base else []))
+        choices = await self._service.content.choices(call.actor) if draft.step is Step.MANAGEMENT else []
+        return (*choices, *(each for each in chosen.values() if each not in choices))
 
     # Sending a step
 
@@ -388,10 +415,7 @@ class _Wizard:
             notice = f"Not defined. {error} Nothing is lost: press the button below to try again."
             return await self.view(await self._drafts.get(draft.id, call.actor), call, notices=[notice])
         older = await self._screens.older(call, defined.profile)
-        message = blocks.told(
-            defined, by=call.user_id, texts=self._texts, screens=self._service.screens, older=older
-        )
-        await self._screens.tell(call, defined.profile, message)
+        await self._screens.tell_of(call, defined, older=older)
         return blocks.done_view(defined, texts=self._texts, slash=self._slash, older=older)
 
     async def _at_faults(self, call: Call, draft: DraftView, faults: Sequence[Fault]) -> View:
@@ -535,7 +559,7 @@ class _Wizard:
             if state.has(block := place.block(setting)):
                 text = state.text(block)
                 values[setting] = text if setting == "name" else _folded(setting, text) or None
-        for setting in ("supervised", "locked", "install_company_portal"):
+        for setting in ("supervised", "locked", "install_company_portal", "single_app_mode"):
             if state.has(block := place.block(setting)):
                 values[setting] = "yes" in state.checked(block)
         values |= _flags(state, place, draft)
@@ -543,11 +567,7 @@ class _Wizard:
             chosen = state.selected(place.block(setting))
             if chosen in {each.value for each in kind}:
                 values[setting] = kind(chosen)
-        affinity = state.selected(place.block("user_affinity"))
-        if affinity in ("with", "without"):
-            values["user_affinity"] = affinity == "with"
-        values |= self._screens_chosen(state, place, draft)
-        return values
+        return values | _enrollment(state, place) | self._screens_chosen(state, place, draft)
 
     def _screens_chosen(self, state: ModalState, place: Place, draft: DraftView) -> dict[str, Any]:
         groups = wording.groups(draft.settings.platform, self._service.screens)
@@ -576,6 +596,17 @@ _CHOICES: Mapping[str, type[ProfilePlatform] | type[Authentication] | type[Pairi
     "authentication": Authentication,
     "pairing": Pairing,
 }
+
+
+def _enrollment(state: ModalState, place: Place) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    affinity = state.selected(place.block("user_affinity"))
+    if affinity in ("with", "without"):
+        values["user_affinity"] = affinity == "with"
+    chosen = state.selected(place.block("content_token"))
+    if chosen is not None:
+        values["content_token"] = None if chosen == blocks.NO_CONTENT_TOKEN else chosen[:40]
+    return values
 
 
 def _flags(state: ModalState, place: Place, draft: DraftView) -> dict[str, bool]:

@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+import msgspec
+
 from bot.backend.port import BackendTexts
 from bot.backend.profile import (
     Authentication,
@@ -17,7 +19,7 @@ from bot.backend.profile import (
 )
 from bot.profiles import rules
 from bot.profiles.errors import CertificateWrong
-from bot.profiles.facts import Difference, HostCertificate
+from bot.profiles.facts import ContentFacts, Difference, HostCertificate
 
 LABELS: Mapping[str, str] = {
     "token": "Token",
@@ -27,6 +29,8 @@ LABELS: Mapping[str, str] = {
     "user_affinity": "User affinity",
     "authentication": "Authentication method",
     "install_company_portal": "Install Company Portal",
+    "content_token": "Install with VPP",
+    "single_app_mode": "Run Company Portal in Single App Mode until authentication",
     "supervised": "Supervised",
     "locked": "Locked enrollment",
     "pairing": "Sync with computers",
@@ -67,6 +71,14 @@ NOTES: Mapping[str, str] = {
         " The App Store version does not work here; don't also deploy it as a required app to users. Also"
         " needed where Conditional Access or company apps are used. Devices already enrolled don't get it"
         " from a profile."
+    ),
+    "content_token": (
+        "The content token that Company Portal's licences come from. Its location needs the app, with device"
+        " licences left, and the content token must not expire: else new devices stop there."
+    ),
+    "single_app_mode": (
+        "iOS 11.3.1 and later show only Company Portal until somebody signs in. A second factor has to be on"
+        " another device; with no licence left the device stays locked."
     ),
     "supervised": (
         "iOS and iPadOS 13 and later are supervised whatever is chosen. People see on the lock screen and in"
@@ -134,9 +146,19 @@ _PLATFORM_NAMES = {
 #: What only the MDM server reads, from this bot.
 FOR_MDM_SERVER = (
     *("name", "description", "platform"),
-    *("user_affinity", "authentication", "install_company_portal", "device_name_template"),
+    *("user_affinity", "authentication", "install_company_portal"),
+    *("content_token", "single_app_mode", "device_name_template"),
 )
 SENT = tuple(name for name in rules.STEP_OF if name not in (*FOR_MDM_SERVER, "token"))
+
+
+def named(settings: ProfileSettings, content: Mapping[str, ContentFacts]) -> ProfileSettings:
+    """Return settings as they are shown: with the content token by its name."""
+    if settings.content_token is None:
+        return settings
+    found = content.get(settings.content_token)
+    title = found.title if found else "one that is not here any more"
+    return msgspec.structs.replace(settings, content_token=title)
 
 
 def platforms_in_words(platforms: Collection[Platform]) -> str:

@@ -2,13 +2,15 @@
 
 import pytest
 
-from bot.assignments import rules
+from bot.assignments import rules, wording
 from bot.assignments.carrying import _outcome
+from bot.assignments.facts import Found
 from bot.assignments.models import Action, Outcome
 from bot.backend.port import DeviceFacts, DeviceResult
-from bot.backend.profile import Platform, ProfilePlatform
+from bot.backend.profile import Platform, ProfilePlatform, ProfileSettings
 from bot.devices.facts import DeviceRow, pack, unpack
 from bot.devices.models import DeviceState
+from bot.profiles.facts import ContentFacts
 from tests.builders import NOW
 
 
@@ -90,3 +92,40 @@ def test_a_device_that_fails_is_tried_three_times_and_a_throttled_one_as_late_as
         (Outcome.FAILED, NOW + rules.TRY_AGAIN[1]),
         (Outcome.FAILED, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ({}, []),
+        ({"available": None}, []),
+        ({"available": 2}, []),
+        ({"available": 1}, ["Licences: Company Portal 2 needed, 1 left"]),
+        (
+            {"available": 0},
+            [
+                "Licences: Company Portal 2 needed, 0 left",
+                "Content token hq has no Company Portal licences left: they stop at Company Portal until"
+                " there are more.",
+            ],
+        ),
+        (
+            {"is_active": False, "is_ended": True, "state": "expired"},
+            ["Content token hq is expired: they stop at Company Portal until it is renewed."],
+        ),
+    ],
+    ids=range(6),
+)
+def test_the_licences_that_devices_will_need_are_weighed(content: dict[str, object], told: list[str]) -> None:
+    usual: dict[str, object] = {
+        **{"id": "hq-id", "name": "hq", "location_name": "Example HQ", "state": "active"},
+        **{"is_active": True, "is_ended": False, "has_portal": True, "available": 17},
+    }
+    facts = ContentFacts(**(usual | content))  # type: ignore[arg-type]
+    settings = ProfileSettings(user_affinity=True, install_company_portal=True, content_token="hq-id")
+    inside = [row(serial="A"), row(serial="B"), row(serial="C", platform="macos")]
+    found = rules.with_portal(Found(), inside, settings, {"hq-id": facts})
+    assert found.portal_needed == 2
+    assert wording.of_licences(found) == told
+    without = ProfileSettings(user_affinity=True, content_token="hq-id")
+    assert rules.with_portal(Found(), inside, without, {}) == Found()

@@ -100,6 +100,7 @@ def test_a_profile_of_nothing_but_a_name_says_what_never_hangs_on_a_default() ->
         ({"description": "For the shops", "platform": ProfilePlatform.TVOS}, {}),
         ({"user_affinity": True, "authentication": Authentication.COMPANY_PORTAL}, {}),
         ({"install_company_portal": True, "device_name_template": "{{SERIAL}}"}, {}),
+        ({"content_token": "hq-id", "single_app_mode": True}, {}),
     ],
     ids=lambda value: ",".join(value),
 )
@@ -131,6 +132,8 @@ VALID: dict[str, st.SearchStrategy[Any]] = {
     "user_affinity": st.booleans(),
     "authentication": st.sampled_from(Authentication),
     "install_company_portal": st.booleans(),
+    "content_token": optional(WORD),
+    "single_app_mode": st.booleans(),
     "device_name_template": optional(st.sampled_from(["{{SERIAL}}", "{{DEVICETYPE}}-{{ SERIAL }}", "Till"])),
     "supervised": st.just(True),
     "locked": st.booleans(),
@@ -229,6 +232,8 @@ def test_what_is_sent_is_read_back_but_for_what_apple_has_no_key_for(given: Prof
         "user_affinity",
         "authentication",
         "install_company_portal",
+        "content_token",
+        "single_app_mode",
         "device_name_template",
     )
     assert read.left_out == ()

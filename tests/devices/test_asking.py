@@ -3,6 +3,7 @@
 import pytest
 
 from bot.backend.port import CursorUnusable
+from bot.backend.profile import Authentication, ProfileSettings
 from bot.devices.blocks import asked_line
 from bot.devices.facts import Asked
 from bot.devices.models import SyncState
@@ -11,7 +12,8 @@ from bot.kit.db import Database
 from bot.kit.secrets import Keyring
 from tests.fakes.backend import FakeServer, device
 from tests.fakes.clock import FakeClock
-from tests.fakes.rooms import VIEWER, Rooms
+from tests.fakes.content import COMPANY_PORTAL, count
+from tests.fakes.rooms import ADMIN, VIEWER, Rooms
 
 
 @pytest.fixture
@@ -103,3 +105,32 @@ async def test_a_fault_while_asking_is_an_answer_that_is_missing_and_a_line_in_t
     [answer] = await rooms.devices.ask(["B"], actor=VIEWER)
     assert (answer.answer, answer.not_asked) == (Asked.UNCLEAR, ("paris",))
     assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+async def test_a_device_that_would_stop_at_company_portal_is_not_ready_until_it_has_fetched_its_profile(
+    rooms: Rooms, paris: FakeServer
+) -> None:
+    location, hq = await rooms.add_content_token()
+    given = ProfileSettings(
+        name="Sales iPad",
+        mdm_url="https://mdm.example.com",
+        user_affinity=True,
+        authentication=Authentication.COMPANY_PORTAL,
+        content_token=hq.id,
+    )
+    draft = await rooms.profiles.drafts.open_new(ADMIN, settings=given)
+    await rooms.profiles.drafts.begin_sending(draft.id, ADMIN)
+    profile = (await rooms.profiles.define(draft.id, actor=ADMIN)).profile
+
+    async def first(status: str) -> str:
+        paris.put(device("A", profile_uuid=profile.profile_uuid, profile_status=status))
+        await rooms.sync("paris")
+        return (await rooms.devices.show("A", actor=VIEWER)).verdict.first
+
+    assert (await first("assigned")).startswith("Ready to enroll")
+    location.has(count(COMPANY_PORTAL, 500, 500))
+    await rooms.licenses.sync(hq.id, actor=ADMIN)
+    answer = (await rooms.devices.show("A", actor=VIEWER)).verdict
+    assert answer.first == "Company Portal blocked: content token hq has no Company Portal licences left."
+    assert answer.next_step == "It stops there until there are more."
+    assert (await first("pushed")).startswith("Has fetched its profile")

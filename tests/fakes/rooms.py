@@ -13,12 +13,14 @@ from bot.kit.db import Database
 from bot.kit.leases import Leases
 from bot.kit.secrets import Keyring
 from bot.licenses.facts import AppLicences, ContentTokenView
+from bot.licenses.service import LicenseService
 from bot.profiles.service import ProfileService
 from bot.settings import Settings
 from bot.tokens.facts import TokenView
 from bot.tokens.service import TokenService
 from tests.fakes.backend import FakeBackend, FakeServer
 from tests.fakes.clock import FakeClock
+from tests.fakes.content import FakeContentBackend, FakeLocation
 
 ADMIN = Actor("UADMIN", rights=Rights.of(Role.ADMIN))
 OPERATOR = Actor("UOPER", rights=Rights.of(Role.OPERATOR))
@@ -48,6 +50,8 @@ class Rooms:
     leases: Leases
     profiles: ProfileService
     assignments: AssignmentService
+    licenses: LicenseService
+    content: FakeContentBackend
 
     @classmethod
     def open(
@@ -66,9 +70,27 @@ class Rooms:
             db=db, clock=clock, keyring=keyring, audit=audit, backend=service, settings=used
         )
         leases = Leases(db, clock)
-        profiles = ProfileService(
-            db=db, clock=clock, audit=audit, backend=service, tokens=tokens, settings=used
+        content = FakeContentBackend(clock)
+        licenses = LicenseService(
+            db=db,
+            clock=clock,
+            keyring=keyring,
+            audit=audit,
+            backend=content,
+            leases=leases,
+            texts=service.texts,
+            settings=used,
         )
+        profiles = ProfileService(
+            db=db,
+            clock=clock,
+            audit=audit,
+            backend=service,
+            tokens=tokens,
+            licenses=licenses,
+            settings=used,
+        )
+        licenses.tell_uses(profiles.content.uses)
         devices = DeviceService(
             db=db,
             clock=clock,
@@ -88,7 +110,9 @@ class Rooms:
             settings=used,
         )
         assignments = AssignmentService(books, devices=devices, leases=leases)
-        return cls(db, clock, service, audit, tokens, devices, leases, profiles, assignments)
+        return cls(
+            db, clock, service, audit, tokens, devices, leases, profiles, assignments, licenses, content
+        )
 
     async def add_token(self, name: str, *, tags: tuple[str, ...] = ()) -> tuple[FakeServer, TokenView]:
         """Add a token and upload its server token; its first sync is wished, not run."""
@@ -99,6 +123,16 @@ class Rooms:
         file = server.generate_token(added.certificate.content.decode())
         uploaded = await self.tokens.upload(added.token.id, file, actor=ADMIN)
         return server, uploaded.token
+
+    async def add_content_token(
+        self, name: str = "hq", *, days: float = 365, tags: tuple[str, ...] = ()
+    ) -> tuple[FakeLocation, ContentTokenView]:
+        """Add a content token of a location of its own, whose licences are counted."""
+        location = self.content.location(f"Example {name.upper()}")
+        stored = await self.licenses.installing.add(
+            name, location.download(days=days), actor=ADMIN, way="test", tags=tags
+        )
+        return location, stored.content_token
 
     async def remove(self, token_id: str) -> None:
         """Remove a token as an approved request does."""

@@ -207,10 +207,12 @@ async def test_a_profile_is_answered_with_what_apples_has_no_key_for_and_what_ap
         "token": "paris",
         "defined_at": "2026-05-01T09:00:00Z",
     }
-    assert list(settings.items())[:4] == [
+    assert list(settings.items())[:6] == [
         ("user_affinity", True),
         ("authentication", "setup_assistant_modern"),
         ("install_company_portal", False),
+        ("content_token", None),
+        ("single_app_mode", False),
         ("device_name_template", "Sales-{{SERIAL}}-{{DEVICETYPE}}"),
     ]
     assert set(settings) == set(ProfileSettings.__struct_fields__)

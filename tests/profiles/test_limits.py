@@ -188,17 +188,18 @@ def test_all_that_is_said_of_a_profile_fits_and_mentions_nobody(name: str) -> No
     history = versions(shown, 30)
     defined = Defined(shown, history[1], tuple(rules.warnings(shown.settings, APPLE_SCREENS)))
     usual: dict[str, Any] = {"texts": TEXTS, "screens": APPLE_SCREENS}
+    around = blocks.Around({each.profile_uuid: 9999 for each in history}, None, {})
     messages = (
         blocks.card(
             shown,
             history,
-            carried={each.profile_uuid: 9999 for each in history},
+            around,
             role=Role.ADMIN,
             now=NOW,
             **usual,
         ),
-        blocks.told(defined, by="U0ADE", **usual),
-        blocks.told(replace(defined, before=None), by="U0ADE", **usual),
+        blocks.told(defined, by="U0ADE", content={}, **usual),
+        blocks.told(replace(defined, before=None), by="U0ADE", content={}, **usual),
         blocks.done(defined, texts=TEXTS, slash="/enroll"),
         blocks.delete_question(shown),
         blocks.deleted(shown, by="U0ADE", texts=TEXTS),

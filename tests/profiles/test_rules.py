@@ -213,6 +213,7 @@ class Setting(NamedTuple):
     needs: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
 
+WITH_PORTAL = {"user_affinity": True, "install_company_portal": True}
 EVERYWHERE = {IOS, MACOS, TVOS, ANY}
 SETTINGS: dict[str, Setting] = {
     "name": Setting("Sales Mac", EVERYWHERE, Step.BASICS),
@@ -221,6 +222,8 @@ SETTINGS: dict[str, Setting] = {
     "user_affinity": Setting(True, {IOS, MACOS, ANY}, Step.MANAGEMENT),
     "authentication": Setting(MODERN, {IOS, MACOS, ANY}, Step.MANAGEMENT, {"user_affinity": True}),
     "install_company_portal": Setting(True, {IOS, ANY}, Step.MANAGEMENT, {"user_affinity": True}),
+    "content_token": Setting("hq-id", {IOS, ANY}, Step.MANAGEMENT, WITH_PORTAL),
+    "single_app_mode": Setting(True, {IOS, ANY}, Step.MANAGEMENT, {**WITH_PORTAL, "content_token": "hq-id"}),
     "device_name_template": Setting("{{SERIAL}}", {IOS, TVOS, ANY}, Step.MANAGEMENT),
     "supervised": Setting(False, EVERYWHERE, Step.MANAGEMENT),
     "locked": Setting(True, EVERYWHERE, Step.MANAGEMENT),
@@ -291,6 +294,15 @@ def test_a_setting_holds_on_the_platforms_that_have_it_and_is_told_to_be_left_ou
         (
             {"user_affinity": True, "authentication": LEGACY, "install_company_portal": True},
             {"authentication": LEGACY, "install_company_portal": True},
+        ),
+        # A content token is for Company Portal, and Single App Mode for who has one.
+        (
+            {"user_affinity": True, "content_token": "hq-id", "single_app_mode": True},
+            {"content_token": None, "single_app_mode": False},
+        ),
+        (
+            {"user_affinity": True, "authentication": PORTAL, "single_app_mode": True},
+            {"single_app_mode": False},
         ),
         # Certificates go along only where they decide.
         (
