@@ -24,12 +24,15 @@ from bot.kit.db import Database
 from bot.kit.errors import EnrollbotError
 from bot.kit.jobs import JobView, job_views
 from bot.kit.secrets import generate_key
+from bot.licenses.facts import StoredContentToken
 from bot.migrations import FOLDER
 from bot.sandbox import run as sandbox
 from bot.settings import Settings
 from bot.slack.manifest import render
 
 Command = Callable[[argparse.Namespace], None]
+
+_BY_HAND = "command line"
 
 #: A key, certificate or token file is a few KiB; anything much larger is not one.
 _FILE_LIMIT = 64 * 1024
@@ -107,6 +110,44 @@ def _token_import(options: argparse.Namespace) -> None:
             print(remark)
 
     asyncio.run(go())
+
+
+def _vpp_add(options: argparse.Namespace) -> None:
+    content, tags = _read(options.file), access_rules.parse_tags(options.tags)
+
+    async def go() -> StoredContentToken:
+        async with main.services(_settings()) as bot:
+            return await bot.licenses.installing.add(
+                options.name,
+                content,
+                actor=Actor.cli(getpass.getuser()),
+                way=_BY_HAND,
+                tags=sorted(tags or ()),
+            )
+
+    _print_stored(asyncio.run(go()), "added", options.file)
+
+
+def _vpp_renew(options: argparse.Namespace) -> None:
+    content = _read(options.file)
+
+    async def go() -> StoredContentToken:
+        async with main.services(_settings()) as bot:
+            actor = Actor.cli(getpass.getuser())
+            view = await bot.licenses.get(options.name, actor=actor)
+            return await bot.licenses.installing.renew(view.id, content, actor=actor, way=_BY_HAND)
+
+    _print_stored(asyncio.run(go()), "renewed", options.file)
+
+
+def _print_stored(stored: StoredContentToken, done: str, file: Path) -> None:
+    view = stored.content_token
+    print(
+        f"Content token {view.name} {done}: location {view.location_name}, {view.apps} apps and {view.books}"
+        f" books, {view.days_left} days left. Delete {file} now: it is a live secret."
+    )
+    if view.manager is not None:
+        print(f"{view.manager} manages this location: devices get their licences there. Nothing was changed.")
 
 
 def _api_token_add(options: argparse.Namespace) -> None:
@@ -291,7 +332,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise FileUnreadable(path, error.strerror or "it cannot be opened") from None
     if len(content) > _FILE_LIMIT:
-        raise FileUnreadable(path, "it is larger than 64 KiB, so it is no key, certificate or server token")
+        raise FileUnreadable(path, "it is larger than 64 KiB, so it is no key, certificate or token")
     return content
 
 
@@ -330,6 +371,19 @@ def _parser() -> argparse.ArgumentParser:
     importer.add_argument(
         "--agree", action="store_true", help="you agree that user and device information is sent to Apple"
     )
+
+    vpp = _noun(nouns, "vpp", "content tokens of Apps and Books")
+    for verb, command, summary in (
+        ("add", _vpp_add, "store the content token of a location"),
+        ("renew", _vpp_renew, "replace a content token by a later one of its location"),
+    ):
+        stored = _verb(vpp, verb, command, summary)
+        stored.add_argument("name", metavar="NAME")
+        stored.add_argument(
+            "--file", type=Path, required=True, metavar="token.vpptoken", help="the file as downloaded"
+        )
+        if verb == "add":
+            stored.add_argument("--tags", metavar="a,b", help="scope tags of the content token")
 
     api = _noun(nouns, "api-token", "what programs read the API with, such as your MDM server")
     adder = _verb(api, "add", _api_token_add, "make an API token and show its secret, once")

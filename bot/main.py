@@ -53,6 +53,8 @@ from bot.kit.once import claim_once
 from bot.kit.secrets import Keyring, check_keys
 from bot.kit.web import web_app
 from bot.licenses import jobs as license_jobs
+from bot.licenses import slack as license_screens
+from bot.licenses import web as upload_pages
 from bot.licenses.service import LicenseService
 from bot.migrations import FOLDER
 from bot.outside import jobs as outside_jobs
@@ -66,6 +68,7 @@ from bot.profiles.service import ProfileService
 from bot.settings import Settings
 from bot.slack.abilities import InDatabase
 from bot.slack.app import AppConfig, Slack, SlackApp
+from bot.slack.dispatch import RightsOf
 from bot.slack.router import Command, Router
 from bot.tokens import jobs as token_jobs
 from bot.tokens import slack as token_screens
@@ -294,7 +297,7 @@ def assemble(wired: Services) -> Bot:
         rights_of=rights_of,
         slash=settings.command,
     )
-    return Bot(wired, slack, router, app, jobs, _web(wired, slack, app))
+    return Bot(wired, slack, router, app, jobs, _web(wired, slack, app, rights_of))
 
 
 async def registered_commands(settings: Settings) -> Sequence[Command]:
@@ -412,6 +415,7 @@ def _router(wired: Services, slack: Slack) -> Router:
     token_screens.register(router, wired.tokens, poster=slack.poster, channel=settings.channel)
     deadline_screens.register(router, wired.deadlines, poster=slack.poster, channel=settings.channel)
     outside_screens.register(router, wired.calendars)
+    license_screens.register(router, wired.licenses, poster=slack.poster, channel=settings.channel)
     profile_screens.register(
         router,
         wired.profiles,
@@ -457,12 +461,19 @@ def _app(wired: Services, slack: Slack, router: Router) -> SlackApp:
     )
 
 
-def _web(wired: Services, slack: Slack, app: SlackApp) -> Starlette:
+def _web(wired: Services, slack: Slack, app: SlackApp, rights_of: RightsOf) -> Starlette:
     settings = wired.settings
     routes: list[BaseRoute] = api.routes(
         api_tokens=wired.api_tokens, devices=wired.devices, profiles=wired.profiles
     )
     routes += calendar.routes(wired.calendars, clock=wired.clock)
+    routes += upload_pages.routes(
+        wired.licenses,
+        poster=slack.poster,
+        channel=settings.channel,
+        rights_of=rights_of,
+        background=wired.background,
+    )
     if not settings.uses_socket_mode:
         routes.append(Route("/slack/events", app.edge()))
     rooms = figures.Rooms(

@@ -257,6 +257,7 @@ class BackendTexts:
     `service`, `portal` and `configurator` (which prepares devices by cable) are plain names, `agreement` is
     the label of a box to tick; the others are mrkdwn, in which `{name}` stands for the token's name,
     `{server}` for its MDM server, `{org}` for its organisation, `{apple_id}` for who should sign in.
+    `content_token_step` says where a content token is downloaded, and has none of these.
     """
 
     service: str
@@ -269,6 +270,7 @@ class BackendTexts:
     renew_warning: str
     terms_step: str
     configurator: str
+    content_token_step: str = "Download the content token of the location."
 
 
 class BackendError(EnrollbotError):

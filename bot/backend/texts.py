@@ -68,6 +68,10 @@ APPLE_TEXTS = BackendTexts(
         " An older backup of this bot will hold the ended token."
     ),
     configurator="Apple Configurator",
+    content_token_step=(
+        "In ABM, open *Settings*, *Payments & Billing*, *Apps and Books*, and download the content token of"
+        " the location."
+    ),
     terms_step=(
         "An Administrator of *{org}* signs in to ABM and accepts the new terms; no other role can."
         " With several organisations, check the name shown in ABM. Apple can take a while to notice."
@@ -90,6 +94,7 @@ class _Steps(msgspec.Struct, forbid_unknown_fields=True):
     assign_devices_steps: tuple[str, ...] = APPLE_TEXTS.assign_devices_steps
     renew_warning: str = APPLE_TEXTS.renew_warning
     terms_step: str = APPLE_TEXTS.terms_step
+    content_token_step: str = APPLE_TEXTS.content_token_step
 
 
 def load_texts(path: Path | None) -> BackendTexts:

@@ -123,6 +123,7 @@ class Availability:
     """How many licences were available at even steps of time, the newest last; None before the first."""
 
     since: datetime
+    until: datetime
     values: tuple[int | None, ...]
 
 
@@ -134,6 +135,15 @@ class ContentTokenCard:
     licences: Sequence[AppLicences]
     availability: dict[tuple[str, str], Availability] = field(default_factory=dict)
     uses: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContentTokenRow:
+    """A content token in a list: how many of its apps and books are low, and of how many none are left."""
+
+    content_token: ContentTokenView
+    low: int
+    none_left: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from bot.licenses.errors import (
 from bot.licenses.facts import (
     AppLicences,
     Availability,
+    ContentTokenRow,
     ContentTokenState,
     ContentTokenView,
     Level,
@@ -173,6 +174,30 @@ def below(
     )
 
 
+_WORST_FIRST = (
+    *(ContentTokenState.REVOKED, ContentTokenState.EXPIRED, ContentTokenState.EXPIRING),
+    *(ContentTokenState.UNKNOWN, ContentTokenState.ACTIVE),
+)
+
+
+def worst_first(rows: Iterable[ContentTokenRow]) -> list[ContentTokenRow]:
+    """Return content tokens in the order in which they need care, else by name."""
+    return sorted(
+        rows,
+        key=lambda row: (
+            _WORST_FIRST.index(row.content_token.state),
+            -row.none_left,
+            -row.low,
+            name_key(row.content_token.name),
+        ),
+    )
+
+
+def row_of(content_token: ContentTokenView, licences: Iterable[AppLicences]) -> ContentTokenRow:
+    levels = [each.level for each in licences if each.is_listed]
+    return ContentTokenRow(content_token, levels.count(Level.LOW), levels.count(Level.NONE))
+
+
 def _absent(content_token_id: str, app_id: str) -> AppLicences:
     return AppLicences(
         content_token_id=content_token_id,
@@ -275,7 +300,7 @@ def availability(
         moment = since + length * step / steps
         known = [available for at, available in changes if at <= moment]
         values.append(known[-1] if known else None)
-    return Availability(since, tuple(values))
+    return Availability(since, now, tuple(values))
 
 
 def digest(secret: str) -> str:

@@ -23,6 +23,7 @@ from bot.licenses.facts import (
     AppLicences,
     Availability,
     ContentTokenCard,
+    ContentTokenRow,
     ContentTokenView,
     LowLicences,
     ThresholdSet,
@@ -37,7 +38,7 @@ log = get_logger(__name__)
 Uses = Callable[[str, Actor], Awaitable[Sequence[str]]]
 
 SHOWN_FOR = timedelta(days=30)
-SHOWN_STEPS = 15
+SHOWN_STEPS = 10
 
 
 class LicenseService:
@@ -122,6 +123,13 @@ class LicenseService:
         views = await self.list_content_tokens(actor=actor)
         async with self._books.db.read() as session:
             return await self._books.licences(session, views)
+
+    async def rows(self, *, actor: Actor) -> list[ContentTokenRow]:
+        """Return the content tokens that the actor may see, those that need care first."""
+        views = await self.list_content_tokens(actor=actor)
+        async with self._books.db.read() as session:
+            found = await self._books.licences(session, views)
+        return rules.worst_first(rules.row_of(view, found[view.id]) for view in views)
 
     async def licences_in(self, session: AsyncSession, view: ContentTokenView) -> list[AppLicences]:
         """Return what one content token has inside the caller's transaction, the scarcest first."""

@@ -67,6 +67,10 @@ class Outlet(Protocol):
 
     async def fetch_file(self, file: Mapping[str, Any] | str, limit: int = 65536) -> SlackFile: ...
 
+    async def delete_file(self, file: Mapping[str, Any] | str) -> bool:
+        """Delete a file from Slack; False where Slack does not let the bot."""
+        ...
+
 
 class ModalState:
     """What was filled in, by `block_id`. Each input block has one element."""
@@ -205,6 +209,10 @@ class Call:
     async def fetch_file(self, file: Mapping[str, Any] | str, limit: int = 65536) -> SlackFile:
         """Fetch a file of `state.files`; raises what `bot.slack.files` raises."""
         return await self.outlet.fetch_file(file, limit)
+
+    async def delete_file(self, file: Mapping[str, Any] | str) -> bool:
+        """Delete a file of `state.files` from Slack; False where Slack does not let the bot."""
+        return await self.outlet.delete_file(file)
 
     async def _respond(self, message: Message, *, replace: bool) -> bool:
         is_alive = self.clock.now() - self.received_at < RESPONSE_URL_LIFE

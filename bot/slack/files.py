@@ -8,7 +8,10 @@ from typing import Any
 import httpx
 
 from bot.kit.errors import EnrollbotError
-from bot.slack.api import SlackApi, SlackUnreachable
+from bot.kit.logs import get_logger
+from bot.slack.api import SlackApi, SlackRefused, SlackUnreachable
+
+log = get_logger(__name__)
 
 FETCH_TIMEOUT_S = 20.0
 
@@ -74,6 +77,22 @@ class SlackFiles:
                 return SlackFile(name, await self._content(url, name, limit=limit, size=size))
         except (httpx.HTTPError, TimeoutError) as error:
             raise SlackUnreachable from error
+
+    async def delete_file(self, file: Mapping[str, Any] | str) -> bool:
+        """Delete a file from Slack. False where Slack refuses: an app may not delete what others uploaded.
+
+        https://docs.slack.dev/reference/methods/files.delete
+        """
+        file_id = file if isinstance(file, str) else str(file.get("id") or "")
+        try:
+            await self._api.write("files.delete", is_repeatable=True, file=file_id)
+        except SlackRefused as refusal:
+            log.warning("file not deleted from slack", word=refusal.word)
+            # Of a repeated call the first one may have deleted it.
+            return refusal.word == "file_deleted"
+        except SlackUnreachable:
+            return False
+        return True
 
     async def _described(self, file: Mapping[str, Any] | str) -> Mapping[str, Any]:
         """Return the file's description; Slack sends bare ids, and files that it wants asked about."""

@@ -112,3 +112,6 @@ class SlackOutlet:
 
     async def fetch_file(self, file: Mapping[str, Any] | str, limit: int = 65536) -> SlackFile:
         return await self._files.fetch_file(file, limit)
+
+    async def delete_file(self, file: Mapping[str, Any] | str) -> bool:
+        return await self._files.delete_file(file)

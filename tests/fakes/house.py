@@ -24,6 +24,7 @@ from bot.kit.db import Table
 from bot.kit.secrets import generate_key
 from bot.main import Bot, assemble, services
 from bot.profiles.facts import ProfileView
+from bot.sandbox.apple import content_service
 from bot.sandbox.apple.faults import PAGES
 from bot.sandbox.apple.stand_in import AppleStandIn
 from bot.sandbox.serving import serving
@@ -339,7 +340,8 @@ async def open_house(
             "slack_bot_token": SecretStr(slack.bot_token),
             "slack_signing_secret": SecretStr(slack.signing_secret),
             "slack_api_url": slack.api_url,
-            "dep_url": await stack.enter_async_context(serving(gate)),
+            "dep_url": (apple_url := await stack.enter_async_context(serving(gate))),
+            "vpp_url": f"{apple_url}{content_service.BASE}",
             "database_url": SecretStr(database_url),
             "encryption_keys": SecretStr(generate_key()),
             "admins": [people.ANA],
