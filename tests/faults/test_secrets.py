@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -137,7 +138,9 @@ def listening() -> Iterator[io.StringIO]:
 @contextlib.asynccontextmanager
 async def begin_life(folder: Path, clock: FakeClock) -> AsyncIterator[Life]:
     with listening() as lines:
-        async with open_house(f"sqlite:///{folder / 'enrollbot.db'}", clock) as house:
+        async with open_house(
+            f"sqlite:///{folder / 'enrollbot.db'}", clock, public_url="https://bot.example.com"
+        ) as house:
             settings, secrets = house.settings, Secrets()
             secrets.plant("bot token", house.slack.bot_token)
             secrets.plant("signing secret", house.slack.signing_secret)
@@ -159,6 +162,7 @@ async def live(life: Life) -> None:
     await house.types(ana, "/enroll device list")
     await house.presses(ana, "Export CSV")
     await _read_with_an_api_token(life)
+    await _hand_content_tokens_over(life)
     await house.types(ana, f"/enroll device forget {house.apple.snapshot()[0]['serial_number']}")
     await house.types(ana, "/enroll token remove paris")
     await house.fills(ana, {"Name of the token": "paris"})
@@ -224,17 +228,65 @@ async def _read_with_an_api_token(life: Life) -> None:
         assert answer.status_code == 401
 
 
+async def _hand_content_tokens_over(life: Life) -> None:
+    """By link and as a file: good ones, another location's, a damaged one; then read, revoke, remove."""
+    house, ana = life.house, life.house.ana
+    for name in ("Example HQ", "Example Lyon"):
+        house.apple.content.create(name, org_id="6666666", apps=3)
+    files = []
+    for name, days in (("Example HQ", 20), ("Example Lyon", 300), ("Example HQ", 300)):
+        files.append(house.apple.content.generate_token(name, valid_for=timedelta(days=days))[1])
+        life.secrets.plant(f"content token {len(files)}", files[-1].strip())
+    for command, content in (
+        ("add hq", files[0][:-30]),
+        ("add hq", files[0]),
+        ("renew hq", files[1]),
+        ("renew hq", files[2]),
+    ):
+        heard = await house.types(ana, f"/enroll vpp {command}")
+        link = re.findall(r"/upload/([\w-]+)", str([message.raw for message in heard.messages]))[-1]
+        async with httpx.AsyncClient() as browser:
+            await browser.post(f"{house.url}/upload/{link}", files={"file": ("hq.vpptoken", content)})
+        await house.quiet()
+        # Slack is given the link; nothing else keeps it.
+        assert link.encode() not in b"".join(
+            kept for place, kept in life.places().items() if place != "Slack"
+        )
+    await house.types(ana, "/enroll vpp add lyon")
+    await house.presses(ana, "Use a Slack file")
+    await house.uploads(ana, files[1], name="lyon.vpptoken", label="Content token (.vpptoken)")
+    await ana.closes()
+    house.apple.content.revoke("Example HQ")
+    await house.types(ana, "/enroll vpp sync")
+    await house.types(ana, "/enroll vpp show hq")
+    await house.presses(ana, "Export CSV")
+    await house.types(ana, "/enroll vpp remove hq")
+    await house.fills(ana, {"Name of the content token": "hq"})
+
+
 async def test_no_secret_is_said_logged_or_kept_in_clear(tmp_path: Path, clock: FakeClock) -> None:
     async with begin_life(tmp_path, clock) as life:
         await live(life)
         assert life.leaks() == {}
         kinds = {name.split()[0] for name in life.secrets.found}
-        assert {"private", "consumer_secret", "access_secret", "session", "bot", "signing", "API"} <= kinds
+        assert {
+            "private",
+            "consumer_secret",
+            "access_secret",
+            "session",
+            "bot",
+            "signing",
+            "API",
+            "content",
+        } <= kinds
         actions = {action for _, action, _ in await life.house.acts()}
     assert {
         "token.key_replaced",
         "token.removed",
         "api_token.revoked",
+        "content_token.added",
+        "content_token.renewed",
+        "content_token.removed",
         "device.exported",
         "device.forgotten",
     } <= actions
