@@ -157,7 +157,7 @@ class WrongLocation(LicenceFault):
 
     def __init__(self, *, expected: str, got: str, other: str | None, portal: str) -> None:
         self.other = other
-        elsewhere = f" It belongs to content token {other}: renew that with it." if other else ""
+        elsewhere = f" The file in hand is of content token {other}: renew that with it." if other else ""
         super().__init__(
             f"This file is of location {got}; the content token is of location {expected}.",
             next_step=f"Download the content token of location {expected} in {portal}.{elsewhere}",

@@ -294,7 +294,7 @@ def test_a_content_token_of_another_location_is_said_to_be_whose_it_is() -> None
     offered = rules.Held("20491", "Example Lyon", NOW + 365 * DAY)
     fault = rules.renewal_fault(HELD, offered, NOW, other="lyon", portal="Portal")
     assert "of location Example Lyon" in str(fault)
-    assert "belongs to content token lyon" in str(fault)
+    assert "is of content token lyon: renew that with it" in str(fault)
     assert "Download the content token of location Example HQ in Portal." in str(fault)
 
 
