@@ -17,6 +17,11 @@ from bot import __version__
 from bot.access import slack as access_screens
 from bot.access.api_tokens import ApiTokenService
 from bot.access.service import AccessService
+from bot.alerts import jobs as alert_jobs
+from bot.alerts import slack as alert_screens
+from bot.alerts.facts import AlertView
+from bot.alerts.gathering import Gathering
+from bot.alerts.service import AlertService
 from bot.assignments import changes_slack as change_screens
 from bot.assignments import jobs as assignment_jobs
 from bot.assignments import new_slack as new_assignment
@@ -40,7 +45,7 @@ from bot.home import web as api
 from bot.home.readers import Readers
 from bot.home.service import HomeService
 from bot.kit import logs, migrations
-from bot.kit.actor import Rights
+from bot.kit.actor import Rights, Role
 from bot.kit.background import Background
 from bot.kit.clock import Clock, SystemClock
 from bot.kit.db import Database
@@ -79,6 +84,8 @@ log = logs.get_logger(__name__)
 #: SIGTERM to the end, in seconds: requests under way, then work that parks itself.
 _FINISH_REQUESTS_S = 5
 _PARK_WORK_S = 12
+#: How many admins get an alert directly that its channel does not take.
+_ADMINS_TOLD = 10
 
 
 class PortTaken(EnrollbotError):
@@ -110,6 +117,7 @@ class Services:
     assignments: AssignmentService
     events: Events
     calendars: Calendars
+    alerts: AlertService
 
 
 @contextlib.asynccontextmanager
@@ -194,6 +202,15 @@ def _wire(
     )
     assignments = AssignmentService(books, devices=devices, leases=leases)
 
+    alerts = AlertService(
+        db=db,
+        clock=clock,
+        audit=audit,
+        tokens=tokens,
+        gathering=Gathering(clock=clock, tokens=tokens, devices=devices, settings=settings),
+        settings=settings,
+    )
+
     async def holds_of(token_id: str, uuids: Sequence[str]) -> Sequence[str]:
         carried = sum((await devices.carried(uuids)).values())
         requests = await assignments.holding(token_id, uuids)
@@ -201,6 +218,7 @@ def _wire(
             return ["1 device carries it", *requests]
         return [f"{carried:,} devices carry it", *requests] if carried else requests
 
+    tokens.tell_alerts(alerts.closed_for)
     profiles.tell_holds(holds_of)
     devices.tell_work_on(assignments.work_on)
     audit.tell_involved(assignments.with_device)
@@ -231,6 +249,7 @@ def _wire(
             deadlines=deadlines,
             rights_of=access.rights,
         ),
+        alerts,
     )
 
 
@@ -296,6 +315,20 @@ def assemble(wired: Services) -> Bot:
         slack=slack.outlet,
         rights_of=rights_of,
         slash=settings.command,
+    )
+
+    async def admins_of(view: AlertView) -> Sequence[str]:
+        found = [await wired.access.holders(Role.ADMIN, tags=tags) for tags in view.scopes]
+        return sorted(frozenset().union(*found))[:_ADMINS_TOLD]
+
+    wired.alerts.gathering.gone_of = slack.people.deactivated_by_email
+    alert_jobs.register(
+        jobs,
+        wired.alerts,
+        poster=slack.poster,
+        background=wired.background,
+        leases=wired.leases,
+        admins_of=admins_of,
     )
     return Bot(wired, slack, router, app, jobs, _web(wired, slack, app, rights_of))
 
@@ -435,6 +468,7 @@ def _router(wired: Services, slack: Slack) -> Router:
         approvals=settings.approvals,
     )
     new_assignment.register(router, wired.assignments, wired.profiles, approvals=settings.approvals)
+    alert_screens.register(router, wired.alerts, poster=slack.poster)
     return router
 
 

@@ -1,7 +1,7 @@
 """Who a person is in Slack, and how far that limits what was granted to them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -108,6 +108,37 @@ class People:
         asked = list(user_ids)[:_ASKED_AT_MOST]
         gone = await asyncio.gather(*(is_gone(user_id) for user_id in asked))
         return frozenset(user_id for user_id, is_one in zip(asked, gone, strict=True) if is_one)
+
+    async def deactivated_by_email(self, emails: Collection[str]) -> dict[str, str]:
+        """Return the deactivated people among these e-mail addresses (small letters), as ids by address.
+
+        Slack looks up only active people by address; who is not found is searched for among all, and
+        whoever never was here is left out. Raises SlackRefused (`missing_scope`) and SlackUnreachable.
+        https://docs.slack.dev/reference/methods/users.lookupByEmail
+        """
+        missing = {email for email in emails if not await self._is_active(email)}
+        found: dict[str, str] = {}
+        cursor = ""
+        while missing:
+            told = await self._api.read("users.list", limit=200, **({"cursor": cursor} if cursor else {}))
+            members = told.get("members")
+            for member in members if isinstance(members, list) else ():
+                person = _person(str(member.get("id")), member) if isinstance(member, dict) else None
+                if person is not None and person.is_deleted and person.email.lower() in missing:
+                    found[person.email.lower()] = person.id
+            cursor = str((told.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                break
+        return found
+
+    async def _is_active(self, email: str) -> bool:
+        try:
+            await self._api.read("users.lookupByEmail", email=email)
+        except SlackRefused as refusal:
+            if refusal.word != "users_not_found":
+                raise
+            return False
+        return True
 
     async def rights(self, user_id: str, granted: Rights) -> Rights:
         """Return what is left of the granted rights: none for the deactivated and where Slack can't tell."""

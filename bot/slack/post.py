@@ -123,12 +123,12 @@ class Poster:
         channel = await self._direct_channel(user_id)
         await self.upload(channel, name=name, content=content, comment=comment)
 
-    async def find(self, channel: str, *, kind: str, id: str) -> Posted | None:
-        """Look through the newest 300 messages for the bot's own post with this metadata.
+    async def find(self, channel: str, *, kind: str, id: str, thread_ts: str | None = None) -> Posted | None:
+        """Look through 300 messages, of a thread where given, for the bot's own post with this metadata.
 
-        Raises SlackRefused (`missing_scope`) where the bot may not read the channel's history.
+        A channel's are the newest. Raises SlackRefused (`missing_scope`) where the bot may not read them.
         """
-        async for message in self._own(channel, None):
+        async for message in self._own(channel, thread_ts):
             event_type, payload = _metadata_of(message)
             if event_type == kind and str(payload.get("id")) == id:
                 return Posted(channel, str(message["ts"]))

@@ -265,10 +265,15 @@ def in_use_view(error: AlreadyInUse) -> View:
     return _told("Upload server token", [section(escape(error.message))])
 
 
-def uploaded_view(result: Uploaded, *, by: str, texts: BackendTexts) -> View:
-    told = renewed if result.former else installed
-    message = told(result, by=by, texts=texts)
+def uploaded_view(result: Uploaded, message: Message) -> View:
     return _told("Token renewed" if result.former else "Token active", message.blocks)
+
+
+def uploaded(result: Uploaded, *, by: str, texts: BackendTexts, alerts_closed: int = 0) -> Message:
+    """Tell of a stored token. `alerts_closed` counts the alerts that it mended."""
+    if result.former is None:
+        return installed(result, by=by, texts=texts)
+    return renewed(result, by=by, texts=texts, alerts_closed=alerts_closed)
 
 
 def installed(result: Uploaded, *, by: str, texts: BackendTexts) -> Message:
@@ -287,7 +292,7 @@ def installed(result: Uploaded, *, by: str, texts: BackendTexts) -> Message:
     )
 
 
-def renewed(result: Uploaded, *, by: str, texts: BackendTexts) -> Message:
+def renewed(result: Uploaded, *, by: str, texts: BackendTexts, alerts_closed: int = 0) -> Message:
     """Tell the channel of a renewal: old and new expiry, and who made the token."""
     token, former = result.token, result.former
     if former is None:
@@ -302,10 +307,17 @@ def renewed(result: Uploaded, *, by: str, texts: BackendTexts) -> Message:
                 + (f" Made by {escape(token.made_by)}, as before." if same_maker else ""),
                 "The new key pair is in use; the former one is gone." if former.key_replaced else None,
                 "A sync has started and will say how many devices there were before and are after it.",
+                _closed(alerts_closed),
             )
         ),
         *_remarks(result.remarks),
     )
+
+
+def _closed(alerts: int) -> str | None:
+    if not alerts:
+        return None
+    return "1 alert closed." if alerts == 1 else f"{alerts} alerts closed."
 
 
 def refused_view(token: TokenView, error: EnrollbotError, *, texts: BackendTexts) -> View:

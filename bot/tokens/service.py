@@ -1,7 +1,7 @@
 """Everything that can be done with tokens. Each method checks the right of whoever asks."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -43,6 +43,8 @@ from bot.tokens.models import (
     WishReason,
 )
 
+AlertsClosed = Callable[[str], Awaitable[int]]
+
 
 class TokenService:
     """Adds, installs, renews, changes and removes tokens, and says how they are."""
@@ -63,6 +65,7 @@ class TokenService:
             db=db, clock=clock, keyring=keyring, audit=audit, texts=backend.texts, settings=settings
         )
         self._asking = Asking(self._books, backend)
+        self._alerts_closed: AlertsClosed | None = None
         self._installer = Installer(self._books, self._asking, backend)
         # One door for the rooms above, without a line of its own for each of these.
         self.upload = self._installer.upload
@@ -82,6 +85,14 @@ class TokenService:
     def tell_wishes(self, look: Callable[[], None]) -> None:
         """Take the function that has wishes looked for at once, after an upload or a removal."""
         self._books.look = look
+
+    def tell_alerts(self, closed: AlertsClosed) -> None:
+        """Take the function that ends a token's alerts that no longer hold, and counts them."""
+        self._alerts_closed = closed
+
+    async def close_alerts(self, token_id: str) -> int:
+        """End the alerts of a token that no longer hold; returns how many."""
+        return await self._alerts_closed(token_id) if self._alerts_closed else 0
 
     # Looking
 

@@ -210,9 +210,10 @@ class _Screens:
         except EnrollbotError as error:
             await call.update_modal(blocks.refused_view(token, error, texts=self._texts))
             return
-        await call.update_modal(blocks.uploaded_view(result, by=call.user_id, texts=self._texts))
-        message = blocks.renewed if result.former else blocks.installed
-        await self._tell(call, result.token, message(result, by=call.user_id, texts=self._texts))
+        closed = await self._service.close_alerts(token.id)
+        message = blocks.uploaded(result, by=call.user_id, texts=self._texts, alerts_closed=closed)
+        await call.update_modal(blocks.uploaded_view(result, message))
+        await self._tell(call, result.token, message)
 
     # Renewing
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "9999"
-down_revision = "0013"
+down_revision = "0014"
 loses_data = {loses_data}
 
 

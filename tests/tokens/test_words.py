@@ -40,6 +40,7 @@ ROOMS = (
     "profiles",
     "devices",
     "assignments",
+    "alerts",
     "outside",
     "home",
 )

@@ -1,0 +1,84 @@
+"""Looking at the rooms below for what is wrong."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from bot.alerts import rules
+from bot.alerts.facts import Gathered, Kind, Problem
+from bot.devices.service import DeviceService
+from bot.kit.actor import Actor
+from bot.kit.clock import Clock
+from bot.kit.errors import EnrollbotError
+from bot.kit.logs import get_logger
+from bot.settings import Settings
+from bot.tokens.facts import TokenView
+from bot.tokens.service import TokenService
+
+log = get_logger(__name__)
+
+#: Return the deactivated people of a workspace among these e-mail addresses, by address; raises an
+#: EnrollbotError when Slack can't tell.
+GoneOf = Callable[[frozenset[str]], Awaitable[Mapping[str, str]]]
+
+SYSTEM = Actor.job("alerts")
+#: Kinds for which Slack has to be asked: looked at less often.
+OF_PEOPLE = frozenset({Kind.MAKER_GONE})
+
+
+class Gathering:
+    """Reads what the rooms know and says what of it is a problem."""
+
+    def __init__(
+        self, *, clock: Clock, tokens: TokenService, devices: DeviceService, settings: Settings
+    ) -> None:
+        self._clock = clock
+        self._tokens = tokens
+        self._devices = devices
+        self._settings = settings
+        self._up_since = clock.now()
+        self.gone_of: GoneOf | None = None
+
+    async def look(self) -> Gathered:
+        """Return what is wrong as far as this database knows; people are left out."""
+        now = self._clock.now()
+        tokens = await self._tokens.list_tokens(actor=SYSTEM)
+        found = rules.terms_problems(tokens, now=now)
+        for token in tokens:
+            found += await self._of_token(token, now)
+        return Gathered(now, self._placed(found), _by_id(tokens), OF_PEOPLE)
+
+    async def look_at_people(self) -> Gathered:
+        """Return what is wrong with people: who made a token and has left."""
+        now = self._clock.now()
+        tokens = await self._tokens.list_tokens(actor=SYSTEM)
+        unknown = set(Kind) - OF_PEOPLE
+        found: list[Problem] = []
+        try:
+            found += await self._makers(tokens, now)
+        except EnrollbotError as error:
+            log.warning("slack does not say who has left", reason=str(error))
+            unknown.add(Kind.MAKER_GONE)
+        return Gathered(now, self._placed(found), _by_id(tokens), unknown)
+
+    async def _of_token(self, token: TokenView, now: datetime) -> list[Problem]:
+        syncs = await self._devices.sync_facts(token.id)
+        return rules.token_problems(token, now=now, syncs=syncs, up_since=self._up_since)
+
+    async def _makers(self, tokens: list[TokenView], now: datetime) -> list[Problem]:
+        made_by = frozenset(token.made_by.lower() for token in tokens if token.made_by and token.has_token)
+        gone = await self.gone_of(made_by) if self.gone_of is not None and made_by else {}
+        return rules.maker_problems(tokens, gone, now=now)
+
+    def _placed(self, found: list[Problem]) -> list[Problem]:
+        """Give each problem the channel and the people of the settings where it has none of its own."""
+        settings = self._settings
+        named = (settings.alert_mention,) if settings.alert_mention else ()
+        return [
+            replace(each, place=each.place or settings.channel, mentions=each.mentions or named)
+            for each in found
+        ]
+
+
+def _by_id(tokens: list[TokenView]) -> dict[str, TokenView]:
+    return {token.id: token for token in tokens}
