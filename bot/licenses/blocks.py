@@ -261,7 +261,8 @@ def content_token_card(
         buttons.append(renew_button(view, is_due=view.state is not ContentTokenState.ACTIVE))
     if buttons:
         blocks.append(actions(*buttons))
-    blocks.append(context(_as_of(view, now).capitalize()))
+    read = _as_of(view, now)
+    blocks.append(context(read[0].upper() + read[1:]))
     return Message.of(*blocks)
 
 
