@@ -26,6 +26,7 @@ from bot.assignments import changes_slack as change_screens
 from bot.assignments import jobs as assignment_jobs
 from bot.assignments import new_slack as new_assignment
 from bot.assignments import slack as assignment_screens
+from bot.assignments import watch_jobs
 from bot.assignments.books import Books as RequestBooks
 from bot.assignments.service import AssignmentService
 from bot.audit.service import AuditService
@@ -289,7 +290,7 @@ def assemble(wired: Services) -> Bot:
     device_jobs.register(
         jobs, wired.devices, poster=slack.poster, background=wired.background, settings=settings
     )
-    wired.assignments.tell_rights(rights_of)
+    wired.assignments.tell_rights(rights_of, slack.people.may_act)
     wired.calendars.rights_of = rights_of
     assignment_jobs.register(
         jobs,
@@ -316,6 +317,7 @@ def assemble(wired: Services) -> Bot:
         rights_of=rights_of,
         slash=settings.command,
     )
+    watch_jobs.register(jobs, wired.assignments)
 
     async def admins_of(view: AlertView) -> Sequence[str]:
         found = [await wired.access.holders(Role.ADMIN, tags=tags) for tags in view.scopes]

@@ -84,6 +84,22 @@ class AccessService:
         people = {each.subject for each in held if each.kind is SubjectKind.PERSON}
         return frozenset(people.union(self._settings.admins, *members))
 
+    async def holds(self, user_id: str, role: Role, *, tags: frozenset[str]) -> bool | None:
+        """Say whether somebody holds a role for `tags`; None where a group that would give it is not told."""
+        if user_id in self._settings.admins:
+            return True
+        async with self._db.read() as session:
+            grants = await store.grants(session)
+        groups = sorted({each.subject for each in grants if each.kind is SubjectKind.GROUP})
+        told = dict(zip(groups, await asyncio.gather(*(self._told(group) for group in groups)), strict=True))
+        mine = {group for group, people in told.items() if people is not None and user_id in people}
+        default = self._settings.default_role
+        if rules.rights_of(user_id, grants, groups=mine, default_role=default).role_for(tags) >= role:
+            return True
+        unclear = mine | {group for group, people in told.items() if people is None}
+        could = rules.rights_of(user_id, grants, groups=unclear, default_role=default).role_for(tags)
+        return None if could >= role else False
+
     async def granted_by(self, user_id: str, role: Role, *, tags: frozenset[str]) -> str:
         """Return by what somebody holds a role for `tags`: `settings`, `person` or the group's id."""
         if user_id in self._settings.admins:
@@ -163,6 +179,10 @@ class AccessService:
         return [RoleChange(each, each) for each in taken]
 
     async def _members(self, group: str) -> Collection[str]:
+        return await self._told(group) or ()
+
+    async def _told(self, group: str) -> Collection[str] | None:
+        """Return who is in a group, None where Slack does not say."""
         if self._members_of is None:
             return ()
         try:
@@ -171,7 +191,7 @@ class AccessService:
             log.warning(
                 "a group grants nothing: slack does not say who is in it", group=group, why=str(error)
             )
-            return ()
+            return None
 
     async def _require_group(self, group: str) -> None:
         if self._members_of is None:

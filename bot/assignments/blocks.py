@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.assignments import rules, wording
-from bot.assignments.books import sentences
+from bot.assignments.books import NAMED, sentences
 from bot.assignments.errors import AlreadyDecided
 from bot.assignments.facts import DeviceResultRow, RequestView
 from bot.assignments.models import Action, Outcome, RequestState
@@ -40,11 +40,11 @@ DETAILS = "request.details"
 CANCEL = "request.cancel"
 STOP = "request.stop"
 AGAIN = "request.again"
+UNDO = "request.undo"
 CSV = "request.csv"
 WITH_WAITING = "request.with_waiting"
 WITHOUT_WAITING = "request.without_waiting"
 
-_MENTIONED = 10
 _IN_WORDS = {
     Outcome.WAITING: "waiting",
     Outcome.SENT: "being sent",
@@ -65,6 +65,8 @@ def what(view: RequestView) -> str:
     """Return in mrkdwn what a request does."""
     if wording.is_about_token(view):
         return wording.what(view)
+    if view.action is Action.UNDO:
+        return f"Undo {escape(view.found.undoes)} on {how_many(view.devices)}"
     if view.action is Action.UNASSIGN:
         return f"Take the profile from {how_many(view.devices)}"
     return f"Assign {bold(view.profile_name or '')} to {how_many(view.devices)}"
@@ -80,14 +82,7 @@ def preview(view: RequestView, *, texts: BackendTexts, actor: str, approvals: st
     told += _warnings(view, texts=texts)
     if approvals == "required" and not set(view.approvers) - {actor}:
         told.append("Nobody but you could approve this: an admin has to grant somebody the role approver.")
-    row = [
-        button(
-            "Send for approval" if approvals != "off" else "Carry out",
-            action_id=SEND,
-            value=view.id,
-            style="primary",
-        )
-    ]
+    row = [button(_send_label(approvals), action_id=SEND, value=view.id, style="primary")]
     if found.waiting:
         row.insert(0, _waiting_button(view))
     elif 0 < found.set_up < view.devices:
@@ -109,11 +104,15 @@ def _waiting_button(view: RequestView) -> Block:
     return button(f"Include the {view.found.waiting:,} waiting", action_id=WITH_WAITING, value=view.id)
 
 
-def number_modal(view: RequestView) -> View:
+def _send_label(approvals: str) -> str:
+    return "Carry out" if approvals == "off" else "Send for approval"
+
+
+def number_modal(view: RequestView, *, approvals: str) -> View:
     return modal(
-        title="Send for approval",
+        title=_send_label(approvals),
         callback_id=SEND_TYPED,
-        submit="Send",
+        submit="Carry out" if approvals == "off" else "Send",
         private_metadata=view.id,
         blocks=[
             section(f"{what(view)}: a large part of token {escape(view.token_name)}."),
@@ -145,11 +144,12 @@ def deny_modal(view: RequestView) -> View:
     )
 
 
-def card(view: RequestView, *, texts: BackendTexts, now: datetime) -> Message:
+def card(view: RequestView, *, texts: BackendTexts, now: datetime, approvals: str) -> Message:
     """Return the card in the approval channel, as things are now."""
     blocks = _described(view, texts=texts, now=now)
     if view.state is RequestState.PENDING:
-        blocks += [section(_who_decides(view)), _decision_buttons(view)]
+        blocks += _changes(view)
+        blocks += [section(who_decides(view, approvals=approvals)), _decision_buttons(view)]
     else:
         blocks.append(section(_decided(view, now)))
         row = _later_buttons(view)
@@ -169,12 +169,21 @@ def _described(view: RequestView, *, texts: BackendTexts, now: datetime) -> list
     return [section(part) for part in parts if part]
 
 
+def _changes(view: RequestView) -> list[Block]:
+    """Say what has changed since it was sent, and what to do."""
+    told = []
+    for change in view.changes or ((view.stale,) if view.stale else ()):
+        why, next_step = rules.what_changed(change, view)
+        told.append(f"• {escape(short(why, 300))}. {escape(next_step)}")
+    return [section("\n".join([":warning: *Changed since it was requested*", *told]))] if told else []
+
+
 def _headline(view: RequestView) -> str:
     if wording.is_about_token(view):
         return wording.headline(view)
     name = escape(short(view.profile_name or "", 60))
-    if view.action is Action.UNASSIGN:
-        return f"Take the profile from {how_many(view.devices)}"
+    if view.action is not Action.ASSIGN:
+        return what(view)
     return f"Assign “{name}” to {how_many(view.devices)}"
 
 
@@ -196,25 +205,23 @@ def _counts(view: RequestView) -> list[str]:
 def _devices(view: RequestView) -> list[str]:
     found = view.found
     models = ", ".join(f"{count:,} {escape(short(model, 40))}" for model, count in found.by_model.items())
-    named = {name: short(name, 40) for name in found.replaces}
-    replaces = ", ".join(
-        f"{escape(named[name])} {count:,}" if name else f"none {count:,}"
-        for name, count in found.replaces.items()
+    word = "Carry now" if view.action in (Action.UNASSIGN, Action.UNDO) else "Replaces"
+    gives = f" · Given back: {_profiles(found.gives)}" if found.gives else ""
+    return [f"Devices: {models} · {word}: {_profiles(found.replaces)}{gives}"]
+
+
+def _profiles(counts: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{escape(short(name, 40))} {count:,}" if name else f"none {count:,}"
+        for name, count in counts.items()
     )
-    word = "Carry now" if view.action is Action.UNASSIGN else "Replaces"
-    return [f"Devices: {models} · {word}: {replaces}"]
 
 
 def _warnings(view: RequestView, *, texts: BackendTexts) -> list[str]:
     if wording.is_about_token(view):
         return wording.warnings(view, texts=texts)
     found = view.found
-    told = []
-    if view.action is Action.UNASSIGN:
-        told.append(
-            f"The devices stay on the server in {escape(texts.portal)} and start unmanaged at their next"
-            " activation."
-        )
+    told = _of_taking_back(view, texts=texts)
     if found.set_up:
         told.append(
             f"{found.set_up:,} of {how_many(view.devices)} {'has' if found.set_up == 1 else 'have'} already"
@@ -235,13 +242,31 @@ def _warnings(view: RequestView, *, texts: BackendTexts) -> list[str]:
     return told
 
 
-def _who_decides(view: RequestView) -> str:
-    others = [each for each in view.approvers if each != view.requested_by]
-    if not others:
-        return "Nobody but the requester holds approver for this token: an admin grants the role."
-    shown = ", ".join(mention(each) for each in others[:_MENTIONED])
-    more = f" and {len(others) - _MENTIONED} more" if len(others) > _MENTIONED else ""
-    return f"Can decide: {shown}{more}."
+def _of_taking_back(view: RequestView, *, texts: BackendTexts) -> list[str]:
+    if view.action is Action.UNASSIGN:
+        return [
+            f"The devices stay on the server in {escape(texts.portal)} and start unmanaged at their next"
+            " activation."
+        ]
+    if view.action is Action.UNDO:
+        return [
+            "Devices that were activated since the assignment keep what they fetched until they are erased."
+            f" {escape(texts.service)} can take up to 24 hours over an undo."
+        ]
+    return []
+
+
+def who_decides(view: RequestView, *, approvals: str) -> str:
+    """Name who can decide a request."""
+    own = approvals != "required"
+    if view.may_all_approve:
+        return f"Everybody here{'' if own else f' except {mention(view.requested_by)}'} can decide."
+    able = [each for each in view.approvers if own or each != view.requested_by]
+    if not able:
+        who = "but the requester " if view.requested_by in view.approvers else ""
+        return f"Nobody {who}holds approver for this token: an admin grants the role."
+    shown = ", ".join(mention(each) for each in able[:NAMED])
+    return f"Can decide: {shown}{' and others' if len(able) > NAMED else ''}."
 
 
 def _decision_buttons(view: RequestView) -> Block:
@@ -252,12 +277,15 @@ def _decision_buttons(view: RequestView) -> Block:
         deny="Back",
         style="primary",
     )
-    return actions(
+    row = [
         button("Approve", action_id=APPROVE, value=view.id, style="primary", confirm=question),
         button("Deny", action_id=DENY, value=view.id, style="danger"),
         button("Details", action_id=DETAILS, value=view.id),
         button("Cancel", action_id=CANCEL, value=view.id),
-    )
+    ]
+    if view.stale or view.changes:
+        row.append(button("Request again", action_id=AGAIN, value=view.id))
+    return actions(*row)
 
 
 def _question(view: RequestView) -> str:
@@ -269,6 +297,8 @@ def _question(view: RequestView) -> str:
 def _headline_of_confirm(view: RequestView) -> str:
     if view.action is Action.UNASSIGN:
         return "take the profile from them"
+    if view.action is Action.UNDO:
+        return f"give back what they carried before {escape(view.found.undoes)}"
     return f"assign {bold(short(view.profile_name or '', 60))}"
 
 
@@ -283,7 +313,14 @@ def _later_buttons(view: RequestView) -> list[Block]:
         RequestState.STOPPED,
     ):
         row.append(button("Request again", action_id=AGAIN, value=view.id))
+    if _can_be_undone(view):
+        row.append(button("Undo", action_id=UNDO, value=view.id))
     return row
+
+
+def _can_be_undone(view: RequestView) -> bool:
+    has_ended = view.state in (RequestState.DONE, RequestState.STOPPED) and not wording.is_about_token(view)
+    return has_ended and bool(view.outcomes.get(Outcome.SUCCESS))
 
 
 def _decided(view: RequestView, now: datetime) -> str:
@@ -298,7 +335,8 @@ def _decided(view: RequestView, now: datetime) -> str:
     if view.devices and view.state in (RequestState.RUNNING, RequestState.DONE, RequestState.STOPPED):
         lines.append(progress_line(view.outcomes))
     if view.state is RequestState.RUNNING and view.rests_until is not None and view.rests_until > now:
-        lines.append(f"Goes on by itself {local_time(view.rests_until, now)}.")
+        because = f"{escape(short(view.rests_because, 300))} " if view.rests_because else ""
+        lines.append(f"{because}Goes on by itself {local_time(view.rests_until, now)}.")
     return "\n".join(lines)
 
 
@@ -312,8 +350,8 @@ def progress(view: RequestView) -> Message:
     return Message.of(section(f"*{view.label}:* {progress_line(view.outcomes)}"))
 
 
-def result(view: RequestView, *, texts: BackendTexts) -> Message:
-    """Tell, in the card's thread, how it ended."""
+def result(view: RequestView, *, texts: BackendTexts, refused: Sequence[str] = ()) -> Message:
+    """Tell, in the card's thread, how it ended. `refused` is why the service took no order, if it was so."""
     done = view.outcomes.get(Outcome.SUCCESS, 0) + view.outcomes.get(Outcome.ALREADY, 0)
     word = "stopped" if view.state is RequestState.STOPPED else "finished"
     told = list(wording.result(view, texts=texts)) if wording.is_about_token(view) else []
@@ -323,22 +361,31 @@ def result(view: RequestView, *, texts: BackendTexts) -> Message:
         told.append("Its token was removed: what was not done by then is left out.")
     lines = [f"*{view.label} {word}:* {told[0]}", *told[1:]]
     if view.outcomes.get(Outcome.FAILED):
-        lines.append(
-            f"Next: look at the file; devices that failed three times need {escape(texts.service)}'s support."
-        )
+        lines.append(_of_failed(refused, texts=texts))
     if view.outcomes.get(Outcome.NOT_ACCESSIBLE):
         lines.append(
             f"Next: devices that are not on this server any more were moved or released in"
             f" {escape(texts.portal)}; a sync is on its way."
         )
-    return Message.of(section("\n".join(lines)))
+    row = [button("Undo", action_id=UNDO, value=view.id)] if _can_be_undone(view) else []
+    return Message.of(section("\n".join(lines)), *([actions(*row)] if row else []))
+
+
+def _of_failed(refused: Sequence[str], *, texts: BackendTexts) -> str:
+    if refused:
+        said = " ".join(escape(short(each, 200)) for each in refused)
+        return f"{said} Next: the file names the devices; mend what is refused, then request it again."
+    return f"Next: look at the file; devices that failed three times need {escape(texts.service)}'s support."
 
 
 def failures_csv(rows: Sequence[DeviceResultRow]) -> bytes:
     return BYTE_ORDER_MARK + csv_lines(
         [
-            ["serial", "model", "result", "previous_profile_uuid"],
-            *([row.serial, row.model, row.outcome.value, row.previous_uuid or ""] for row in rows),
+            ["serial", "model", "result", "why", "previous_profile_uuid"],
+            *(
+                [row.serial, row.model, row.outcome.value, row.why or "", row.previous_uuid or ""]
+                for row in rows
+            ),
         ]
     )
 
@@ -347,17 +394,23 @@ def details(
     view: RequestView, rows: Sequence[DeviceResultRow], *, texts: BackendTexts, now: datetime
 ) -> Message:
     """Show who asked, what was found, and the first devices; the rest is in the file."""
-    shown = "\n".join(f"{code(row.serial)} {escape(row.model)} · {row.outcome.value}" for row in rows)
+    shown = "\n".join(
+        f"{code(row.serial)} {escape(row.model)} · {row.outcome.value}"
+        f"{f', {escape(row.why)}' if row.why else ''}"
+        for row in rows
+    )
     shown += f"\n… and {view.devices - len(rows):,} more" if view.devices > len(rows) else ""
     told = sentences(view.found, service=texts.service)
     is_decided = view.state not in (RequestState.PREVIEW, RequestState.PENDING)
+    row = [button("Get CSV", action_id=CSV, value=view.id)] if view.devices else []
+    row += _later_buttons(view)[1:] if is_decided else []
     return Message.of(
         *_described(view, texts=texts, now=now),
         *([section(_decided(view, now))] if is_decided else []),
         *([section(shown)] if shown else []),
         *([context(escape(" ".join(told)))] if told else []),
-        *([_decision_buttons(view)] if view.state is RequestState.PENDING else []),
-        *([actions(button("Get CSV", action_id=CSV, value=view.id))] if view.devices else []),
+        *([*_changes(view), _decision_buttons(view)] if view.state is RequestState.PENDING else []),
+        *([actions(*row)] if row else []),
     )
 
 
@@ -397,7 +450,7 @@ def told_requester(view: RequestView) -> Message:
     return Message.of(section("\n".join(lines)), *([actions(*row)] if row else []))
 
 
-def request_list(views: Sequence[RequestView], *, slash: str, now: datetime) -> Message:
+def request_list(views: Sequence[RequestView], *, slash: str, now: datetime, approvals: str) -> Message:
     if not views:
         return Message.of(section(f"*No requests.* Ask for one: {code(f'{slash} assign PROFILE SERIAL')}"))
     blocks: list[Block] = [section("*Assignment requests*")]
@@ -409,7 +462,7 @@ def request_list(views: Sequence[RequestView], *, slash: str, now: datetime) -> 
         blocks.append(
             section(
                 line,
-                button("Send for approval", action_id=SEND, value=view.id)
+                button(_send_label(approvals), action_id=SEND, value=view.id)
                 if is_preview
                 else button("Details", action_id=DETAILS, value=view.id),
             )

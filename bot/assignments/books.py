@@ -11,23 +11,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.access.service import AccessService
 from bot.assignments import store
 from bot.assignments.errors import DeliveredAgain, RequestUnknown
-from bot.assignments.facts import Found, RequestView
-from bot.assignments.models import Action, Request, RequestState
+from bot.assignments.facts import Change, ChangeKind, Found, RequestView
+from bot.assignments.models import Action, Outcome, Request, RequestDevice, RequestState
 from bot.audit.service import AuditService
 from bot.backend.profile import Platform
+from bot.devices.facts import DeviceRow
+from bot.devices.rules import has_profile
 from bot.kit.actor import Actor, Rights, Role
 from bot.kit.clock import Clock
 from bot.kit.db import Database
 from bot.kit.once import claim_once
+from bot.profiles.facts import KnownUuid
 from bot.profiles.service import ProfileService
 from bot.settings import Settings
 from bot.tokens.facts import TokenView
 from bot.tokens.service import TokenService
 
 RightsOf = Callable[[str], Awaitable[Rights]]
+#: Says whether Slack knows somebody as active and no guest; None where it does not tell.
+MayAct = Callable[[str], Awaitable[bool | None]]
 
-#: How many people who may approve are looked at.
-_LOOKED_AT = 25
+#: How many people who may approve are named, and how many at a time Slack is asked about.
+NAMED = 10
+_ASKED_AT_ONCE = 10
 #: Who acts when nobody asked.
 SYSTEM = Actor.job("assignments")
 
@@ -55,6 +61,7 @@ class Books:
         self.texts = tokens.texts
         #: Says what a person may do now, as far as Slack limits them too; the toolkit knows it.
         self.rights_of: RightsOf = access.rights
+        self.may_act: MayAct = _may_act
         self._audit = audit
 
     async def claim(self, session: AsyncSession, delivery: str | None) -> None:
@@ -78,9 +85,6 @@ class Books:
         tags = token.tags if token else await self.tokens.tags_in(session, row.token_id)
         known = await self.profiles.names_in(session, [row.profile_uuid] if row.profile_uuid else [])
         profile = known.get(row.profile_uuid or "")
-        is_stale = token is None or (
-            row.profile_uuid is not None and (profile is None or not profile.is_current or profile.is_removed)
-        )
         return RequestView(
             id=row.id,
             number=row.number,
@@ -90,6 +94,7 @@ class Books:
             token_name=token.name if token else await self.tokens.name_in(session, row.token_id),
             org_name=token.org_name if token else None,
             tags=tags,
+            undoes_id=row.undoes_id,
             profile_id=row.profile_id,
             profile_name=row.profile_name,
             profile_version=row.profile_version,
@@ -105,15 +110,18 @@ class Books:
             expires_at=row.expires_at,
             decided_by=row.decided_by,
             decided_at=row.decided_at,
+            decided_as=row.decided_as,
             decision_reason=row.decision_reason,
+            glass_broken_at=row.glass_broken_at,
             stop_asked_by=row.stop_asked_by,
             ended_at=row.ended_at,
             rests_until=row.rests_until,
+            rests_because=row.rests_because,
             channel=row.channel,
             message_ts=row.message_ts,
             version=row.version,
-            is_stale=is_stale,
-            is_token_removed=token is None,
+            stale=_stale(row, token, profile),
+            changes=tuple(msgspec.convert(row.changes or [], list[Change], strict=False)),
             # Nothing has become of them before, and there may be a hundred thousand.
             outcomes={} if row.state == RequestState.PENDING.value else await store.outcomes(session, row.id),
             shown=row.shown,
@@ -122,16 +130,30 @@ class Books:
             tell_tries=row.tell_tries,
         )
 
+    async def keep_preview(
+        self, request: Request, devices: Sequence[RequestDevice], delivery: str | None
+    ) -> RequestView:
+        """Keep a new preview and its fixed list of devices."""
+        async with self.db.begin() as session:
+            await self.claim(session, delivery)
+            await store.add(session, request, devices)
+            return await self.view(session, request)
+
     async def with_approvers(self, view: RequestView) -> RequestView:
         """Name who may approve: asks Slack who is still active, so never inside a transaction."""
-        holders = sorted(await self.access.holders(Role.APPROVER, tags=view.tags))[:_LOOKED_AT]
-        rights = await asyncio.gather(*(self.rights_of(each) for each in holders))
-        active = [
-            each
-            for each, held in zip(holders, rights, strict=True)
-            if held.role_for(view.tags) >= Role.APPROVER
-        ]
-        return replace(view, approvers=tuple(active))
+        holders = sorted(await self.access.holders(Role.APPROVER, tags=view.tags))
+        active: list[str] = []
+        # One more than are named, beside the requester: enough to say that there are others.
+        while holders and len(active) < NAMED + 2:
+            asked, holders = holders[:_ASKED_AT_ONCE], holders[_ASKED_AT_ONCE:]
+            rights = await asyncio.gather(*(self.rights_of(each) for each in asked))
+            active += [
+                each
+                for each, held in zip(asked, rights, strict=True)
+                if held.role_for(view.tags) >= Role.APPROVER
+            ]
+        may_all = self.settings.default_role >= Role.APPROVER
+        return replace(view, approvers=tuple(active), may_all_approve=may_all)
 
     def place(self, token: TokenView | None) -> str | None:
         """Return the channel in which approval is asked for."""
@@ -165,6 +187,35 @@ class Books:
         )
 
 
+async def _may_act(_person: str) -> bool | None:
+    """Answer as long as no toolkit was told: nobody is known to be gone."""
+    return True
+
+
+def _stale(row: Request, token: TokenView | None, profile: KnownUuid | None) -> Change | None:
+    """Say what of a request cannot come right again: its token or its profile's version is gone."""
+    if token is None:
+        return Change(ChangeKind.TOKEN_REMOVED)
+    if row.profile_uuid is None:
+        return None
+    if profile is None or profile.is_removed:
+        return Change(ChangeKind.PROFILE_DELETED)
+    return None if profile.is_current else Change(ChangeKind.PROFILE_EDITED)
+
+
+def device_of(request_id: str, row: DeviceRow, *, target_uuid: str | None = None) -> RequestDevice:
+    """Return a device as a preview takes it up: with what it carries now."""
+    carries = has_profile(row.profile_status, row.profile_uuid)
+    return RequestDevice(
+        request_id=request_id,
+        serial=row.serial,
+        model=row.model,
+        previous_uuid=row.profile_uuid if carries else None,
+        target_uuid=target_uuid,
+        outcome=Outcome.WAITING.value,
+    )
+
+
 def values_of(found: Found) -> dict[str, Any]:
     made: dict[str, Any] = msgspec.to_builtins(found)
     return made
@@ -174,9 +225,11 @@ def sentences(found: Found, *, service: str, labels: Mapping[str, str] | None = 
     """Say why devices are left out, one sentence a reason; `labels` name the requests that hold some."""
     texts = {
         "unknown": "not known here, nor to {service} on a token that you may see",
+        "unasked": "not known here, and {service} could not be asked about them",
         "removed": "removed or forgotten",
         "elsewhere": "of another token",
         "already": "already as asked",
+        "changed": "changed by somebody else since",
         "held": "being worked on in another request",
     }
     told = []

@@ -68,17 +68,20 @@ class Carrying:
                     # Nothing is asked any more: what was sent and not answered is told as left out.
                     await self._end(view, lease, RequestState.STOPPED)
                     return await self._view(request_id)
-                await self._settle_sent(request_id, lease)
-                await self._follow(request_id, lease)
-                await self._batches(request_id, lease, show=show, is_stopping=is_stopping)
+                try:
+                    await self._settle_sent(request_id, lease)
+                    await self._follow(request_id, lease)
+                    await self._batches(request_id, lease, show=show, is_stopping=is_stopping)
+                except LeaseLost:
+                    raise
+                except EnrollbotError as error:
+                    # Also where the token's secrets cannot be had: the request waits, and can be stopped.
+                    await self._rest(request_id, lease, error)
         except LeaseTaken:
             return None
         except LeaseLost:
             log.warning("a request was taken over by another replica", request=request_id)
             return None
-        except EnrollbotError as error:
-            # Also where the token's secrets cannot be had: the request waits, and can be stopped.
-            await self._rest(request_id, error)
         return await self._view(request_id)
 
     async def _follow(self, request_id: str, lease: Lease) -> None:
@@ -116,7 +119,9 @@ class Carrying:
                 return
             async with self._books.db.read() as session:
                 now = self._books.clock.now()
-                batch = await store.due_devices(session, request_id, now=now, most=rules.BATCH)
+                batch = await store.due_devices(
+                    session, request_id, now=now, most=rules.BATCH, one_target=view.action is Action.UNDO
+                )
                 again_at = await store.next_due(session, request_id)
             if not batch:
                 if again_at is None:
@@ -128,18 +133,26 @@ class Carrying:
             show(await self._view(request_id))
 
     async def _batch(self, view: RequestView, batch: Sequence[RequestDevice], lease: Lease) -> None:
-        serials = [each.serial for each in batch]
-        told = await self._told(view, serials)
-        already = [serial for serial in serials if self._is_as_asked(view, told.get(serial))]
-        served = [each.serial for each in batch if view.sync_id and _has_other(told.get(each.serial), each)]
-        served = [serial for serial in served if serial not in set(already)]
-        waiting = [serial for serial in serials if serial not in {*already, *served}]
-        if already or served:
+        target = _target(view, batch[0])
+        told = await self._told(view, [each.serial for each in batch])
+        already = [each.serial for each in batch if _carries(told.get(each.serial), target)]
+        left = [each for each in batch if each.serial not in set(already)]
+        served = [each.serial for each in left if view.sync_id and _has_other(told.get(each.serial), each)]
+        changed = [
+            each.serial
+            for each in left
+            if view.action is Action.UNDO and _is_changed(told.get(each.serial), each.previous_uuid)
+        ]
+        passed = {*already, *served, *changed}
+        waiting = [each.serial for each in left if each.serial not in passed]
+        if passed:
             async with self._books.db.begin() as session:
                 await self._require(lease, session)
-                for outcome, some in ((Outcome.ALREADY, already), (Outcome.LEFT_OUT, served)):
-                    values = {"outcome": outcome.value, "again_at": None}
-                    await store.set_devices(session, view.id, some, values)
+                left_out: dict[str, str | None] = {"outcome": Outcome.LEFT_OUT.value, "again_at": None}
+                so_already = left_out | {"outcome": Outcome.ALREADY.value}
+                await store.set_devices(session, view.id, already, so_already)
+                await store.set_devices(session, view.id, served, left_out)
+                await store.set_devices(session, view.id, changed, left_out | {"why": rules.CHANGED_SINCE})
         if not waiting:
             return
         async with self._books.db.begin() as session:
@@ -150,36 +163,42 @@ class Carrying:
             sent = {"outcome": Outcome.SENT.value, "batch": number, "again_at": None}
             await store.set_devices(session, view.id, waiting, sent)
         try:
-            answer = await self._ask(view, waiting)
+            answer = await self._ask(view, target, waiting)
         except ServiceUnavailable:
             # It may have been done all the same: what the devices carry tells, before they are sent again.
             raise
         except RequestRefused as refusal:
             # The same order would be refused again: these devices have failed.
             log.warning("an order was refused", request=view.id, reason=str(refusal))
-            await self._give_up(view, waiting, number, Outcome.FAILED, lease)
+            given_up = {"outcome": Outcome.FAILED.value, "why": refusal.message[:200]}
+            await self._give_up(view, waiting, number, given_up, lease)
             return
         except BackendError:
-            await self._give_up(view, waiting, number, Outcome.WAITING, lease)
+            await self._give_up(view, waiting, number, {"outcome": Outcome.WAITING.value}, lease)
             raise
         await self._store(view, {each.serial: each for each in batch}, number, answer, lease)
         await self._refresh(view, waiting)
 
     async def _give_up(
-        self, view: RequestView, serials: Sequence[str], number: int, outcome: Outcome, lease: Lease
+        self,
+        view: RequestView,
+        serials: Sequence[str],
+        number: int,
+        values: Mapping[str, str],
+        lease: Lease,
     ) -> None:
         async with self._books.db.begin() as session:
             await self._require(lease, session)
-            await store.set_devices(session, view.id, serials, {"outcome": outcome.value})
+            await store.set_devices(session, view.id, serials, values)
             await store.end_batch(session, view.id, number, self._books.clock.now())
 
-    async def _ask(self, view: RequestView, serials: Sequence[str]) -> AssignmentResult:
+    async def _ask(self, view: RequestView, target: str | None, serials: Sequence[str]) -> AssignmentResult:
         began = self._books.clock.now()
         connection = await self._books.tokens.connection(view.token_id)
         try:
-            if view.action is Action.UNASSIGN:
+            if target is None:
                 return await connection.unassign(serials)
-            return await connection.assign(view.profile_uuid or "", serials)
+            return await connection.assign(target, serials)
         except BackendError as error:
             await self._books.tokens.record_refusal(view.token_id, error, asked_at=began)
             raise
@@ -204,7 +223,8 @@ class Carrying:
                 values = {"outcome": outcome.value, "tries": tries, "again_at": again_at}
                 await store.set_devices(session, view.id, serials, values)
             await store.end_batch(session, view.id, number, now)
-            await store.put(session, view.id, {"failed_tries": 0, "rests_until": None})
+            values = {"failed_tries": 0, "rests_until": None, "rests_because": None}
+            await store.put(session, view.id, values)
 
     async def _refresh(self, view: RequestView, serials: Sequence[str]) -> None:
         """Read devices back, so that what is shown is what the service has; a sync mends what this misses."""
@@ -221,14 +241,6 @@ class Carrying:
             await self._books.tokens.record_refusal(view.token_id, error, asked_at=began)
             raise
 
-    def _is_as_asked(self, view: RequestView, device: DeviceFacts | None) -> bool:
-        if device is None:
-            return False
-        carries = has_profile(device.profile_status, device.profile_uuid)
-        if view.action is Action.UNASSIGN:
-            return not carries
-        return carries and device.profile_uuid == view.profile_uuid
-
     async def _settle_sent(self, request_id: str, lease: Lease) -> None:
         """Look what became of devices whose answer was never stored: their batch may have been taken."""
         async with self._books.db.read() as session:
@@ -237,10 +249,11 @@ class Carrying:
             return
         view = await self._view(request_id)
         for first in range(0, len(sent), rules.BATCH):
-            serials = [each.serial for each in sent[first : first + rules.BATCH]]
-            told = await self._told(view, serials)
-            done = [serial for serial in serials if self._is_as_asked(view, told.get(serial))]
-            left = [serial for serial in serials if serial not in set(done)]
+            some = sent[first : first + rules.BATCH]
+            told = await self._told(view, [each.serial for each in some])
+            is_done = {each.serial: _carries(told.get(each.serial), _target(view, each)) for each in some}
+            done = [serial for serial, as_asked in is_done.items() if as_asked]
+            left = [serial for serial, as_asked in is_done.items() if not as_asked]
             async with self._books.db.begin() as session:
                 await self._require(lease, session)
                 await store.set_devices(session, request_id, done, {"outcome": Outcome.SUCCESS.value})
@@ -249,12 +262,14 @@ class Carrying:
     async def _wait(self, view: RequestView, lease: Lease, again_at: datetime) -> None:
         async with self._books.db.begin() as session:
             await self._require(lease, session)
-            await store.change(session, view.id, {"rests_until": again_at}, state=RequestState.RUNNING)
+            values = {"rests_until": again_at, "rests_because": None}
+            await store.change(session, view.id, values, state=RequestState.RUNNING)
 
-    async def _rest(self, request_id: str, error: EnrollbotError) -> None:
+    async def _rest(self, request_id: str, lease: Lease, error: EnrollbotError) -> None:
         """Leave the request alone for a while: the service does not answer, or refuses the token."""
         log.warning("a request rests", request=request_id, reason=str(error))
         async with self._books.db.begin() as session:
+            await self._require(lease, session)
             row = await store.one(session, request_id)
             if row is None:
                 return
@@ -264,6 +279,7 @@ class Carrying:
             values = {
                 "failed_tries": row.failed_tries + 1,
                 "rests_until": self._books.clock.now() + wait,
+                "rests_because": str(error)[:500],
             }
             await store.change(session, request_id, values, state=RequestState.RUNNING)
 
@@ -274,7 +290,12 @@ class Carrying:
             values = {"outcome": Outcome.LEFT_OUT.value, "again_at": None}
             left = (Outcome.WAITING, Outcome.SENT, Outcome.THROTTLED)
             await store.set_outcome(session, view.id, of=left, values=values)
-            ended = {"state": state.value, "ended_at": now, "rests_until": None}
+            ended = {
+                "state": state.value,
+                "ended_at": now,
+                "rests_until": None,
+                "rests_because": None,
+            }
             if not await store.change(session, view.id, ended, state=RequestState.RUNNING):
                 return
             await store.release(session, view.id)
@@ -314,6 +335,24 @@ def _has_other(device: DeviceFacts | None, before: RequestDevice) -> bool:
         return True
     carries = has_profile(device.profile_status, device.profile_uuid)
     return carries and device.profile_uuid != before.previous_uuid
+
+
+def _target(view: RequestView, device: RequestDevice) -> str | None:
+    """Return the profile that a device is to carry, None where it is to have none."""
+    return rules.target_of(view.action, view.profile_uuid, device.target_uuid)
+
+
+def _carries(device: DeviceFacts | None, profile_uuid: str | None) -> bool:
+    """Say whether a device is known to carry this profile, or with None to carry none."""
+    if device is None:
+        return False
+    carries = has_profile(device.profile_status, device.profile_uuid)
+    return carries and device.profile_uuid == profile_uuid if profile_uuid is not None else not carries
+
+
+def _is_changed(device: DeviceFacts | None, expected: str | None) -> bool:
+    """Say whether somebody gave a device something else than it carried when it was asked for."""
+    return device is not None and not _carries(device, expected)
 
 
 def _outcome(

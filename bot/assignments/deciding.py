@@ -1,6 +1,6 @@
 """Sending a request for approval, and deciding it: once, by whoever may, whoever else is at it."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,19 +16,22 @@ from bot.assignments.errors import (
     NumberDiffers,
     OwnRequest,
     PreviewGone,
+    RequesterUnclear,
     Stale,
 )
-from bot.assignments.facts import RequestView
+from bot.assignments.facts import Change, ChangeKind, RequestView
 from bot.assignments.models import RequestState
+from bot.assignments.since import Since
 from bot.kit.actor import Actor, Role
 
 
 class Deciding:
     """Moves requests from one state to the next, each by one conditional statement."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, since: Since) -> None:
         self._books = books
         self._effects = Effects(books)
+        self._since = since
 
     async def send(
         self, request_id: str, *, actor: Actor, typed: str | None = None, delivery: str | None = None
@@ -44,8 +47,7 @@ class Deciding:
             view = await self._own_preview(session, request_id, actor)
             if view.needs_number and (typed or "").strip().replace(",", "") != str(view.devices):
                 raise NumberDiffers(view.devices)
-            if view.is_stale:
-                raise Stale("It", _why_stale(view))
+            await self._refuse_stale(session, view, "It")
             channel = self._books.place(await self._books.tokens.get_in(session, view.token_id))
             if channel is None:
                 raise NoPlaceToAsk(settings.command)
@@ -62,7 +64,7 @@ class Deciding:
             view = await self._books.load(session, request_id, actor, Role.OPERATOR)
             await self._books.record(session, actor, "request.sent", view, {"reason": view.reason})
             if settings.approvals == "off":
-                await self._begin(session, view, actor, by_what="approvals are off")
+                await self._begin(session, view, actor, by_what=rules.APPROVALS_OFF)
                 view = await self._books.load(session, request_id, actor, Role.OPERATOR)
         if view.state is RequestState.RUNNING:
             self._effects.look(view)
@@ -76,19 +78,51 @@ class Deciding:
         # Slack is asked before the transaction, never inside it.
         async with self._books.db.read() as session:
             seen = await self._books.load(session, request_id, actor, Role.APPROVER)
-        requester = await self._books.rights_of(seen.requested_by)
+        changes, may_ask = await self._changes(seen)
         by_what = await self._books.access.granted_by(actor.id, Role.APPROVER, tags=seen.tags)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
+            await self._lock(session, seen)
             view = await self._pending(session, request_id, actor, Role.APPROVER)
             if self._books.settings.approvals == "required" and view.requested_by == actor.id:
                 raise OwnRequest(view.label)
-            if requester.role_for(view.tags) < rules.role_to_ask(view.action):
-                raise Stale(view.label, "who requested it may no longer do so")
+            self._refuse_changed(view, changes, may_ask=may_ask)
             await self._begin(session, view, actor, by_what=by_what)
             view = await self._books.load(session, request_id, actor, Role.APPROVER)
         self._effects.look(view)
         return view
+
+    async def _changes(self, seen: RequestView) -> tuple[list[Change], bool | None]:
+        """Return what has changed of an undecided request, and whether its requester may still ask."""
+        if seen.state is not RequestState.PENDING:
+            return [], True
+        return await self._since.changes(seen), await self._since.may_ask(seen)
+
+    async def _lock(self, session: AsyncSession, seen: RequestView) -> None:
+        """Let nobody edit or delete the profile, or remove the token, between our look and our commit.
+
+        One decision at a time comes this far: what it brings about may write the rows shared here.
+        """
+        await store.lock(session)
+        await store.one(session, seen.id, locks=True)
+        if seen.profile_id is not None:
+            await self._books.profiles.keep_in(session, seen.profile_id)
+        await self._books.tokens.keep_in(session, seen.token_id)
+
+    def _refuse_changed(self, view: RequestView, changes: Sequence[Change], *, may_ask: bool | None) -> None:
+        # What the transaction sees counts; the rest was looked at just before it.
+        found = [view.stale] if view.stale is not None else list(changes)
+        for change in found:
+            if change.kind is not ChangeKind.HELD:
+                raise Stale(view.label, *rules.what_changed(change, view))
+        if may_ask is None:
+            raise RequesterUnclear(view.label)
+
+    async def _refuse_stale(self, session: AsyncSession, view: RequestView, label: str) -> None:
+        await self._lock(session, view)
+        view = await self._books.load(session, view.id, SYSTEM, Role.VIEWER)
+        if view.stale is not None:
+            raise Stale(label, *rules.what_changed(view.stale, view))
 
     async def deny(
         self, request_id: str, *, actor: Actor, reason: str, delivery: str | None = None
@@ -115,10 +149,11 @@ class Deciding:
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
             view = await self._books.load(session, request_id, actor, Role.APPROVER)
-            changed = await store.change(
-                session, request_id, {"stop_asked_by": actor.id}, state=RequestState.RUNNING
-            )
-            if not changed:
+            if not await store.ask_to_stop(session, request_id, actor.id):
+                view = await self._books.load(session, request_id, actor, Role.APPROVER)
+                if view.state is RequestState.RUNNING:
+                    # Somebody asked before: it ends all the same, and stays theirs.
+                    return view
                 raise AlreadyDecided(view.label, rules.how_it_ended(view))
             await self._books.record(session, actor, "request.stopped", view, {})
             return await self._books.load(session, request_id, actor, Role.APPROVER)
@@ -159,29 +194,23 @@ class Deciding:
 
     async def _begin(self, session: AsyncSession, view: RequestView, actor: Actor, *, by_what: str) -> None:
         """Put a request to work, which takes its devices; no two requests have one device."""
-        if view.is_stale:
-            raise Stale(view.label, _why_stale(view))
         await store.lock(session)
         values = {
             "state": RequestState.RUNNING.value,
             "decided_by": actor.id,
             "decided_at": self._books.clock.now(),
+            "decided_as": by_what,
         }
         if not await store.change(session, view.id, values, state=RequestState.PENDING):
             now = await self._books.load(session, view.id, actor, Role.VIEWER)
             raise AlreadyDecided(now.label, rules.how_it_ended(now))
         held = await store.held_elsewhere(session, view.id)
         if held:
-            raise HeldElsewhere(view.label, sum(held.values()), await self._label(session, list(held)))
+            raise HeldElsewhere(view.label, sum(held.values()), await store.labels(session, list(held)))
         await store.hold_all(session, view.id)
         await self._effects.apply(session, view, actor=actor)
         detail = {"approved_by": actor.id, "group": by_what, "reason": view.reason}
         await self._books.record(session, actor, "request.approved", view, detail)
-
-    async def _label(self, session: AsyncSession, request_ids: Collection[str]) -> str:
-        found = [await store.one(session, each) for each in sorted(set(request_ids))[:3]]
-        labels = [f"REQ-{each.number}" for each in found if each is not None and each.number is not None]
-        return ", ".join(labels) or "the assignment of a default profile"
 
     async def _end(
         self,
@@ -207,9 +236,3 @@ class Deciding:
             session, actor, f"request.{state.value}", view, {"reason": values["decision_reason"]}
         )
         return await self._books.load(session, view.id, actor, Role.VIEWER)
-
-
-def _why_stale(view: RequestView) -> str:
-    if view.is_token_removed:
-        return "its token was removed meanwhile"
-    return f"the profile {view.profile_name} was edited or deleted meanwhile"

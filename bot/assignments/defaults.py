@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from bot.assignments import rules, store
-from bot.assignments.books import Books, values_of
+from bot.assignments.books import Books, device_of, values_of
 from bot.assignments.errors import NothingToChange
 from bot.assignments.facts import RequestView
 from bot.assignments.models import Action, Request, RequestState
-from bot.assignments.previews import device_of
 from bot.backend.port import BackendError
 from bot.backend.profile import Platform
 from bot.devices.facts import DeviceRow

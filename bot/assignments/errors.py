@@ -44,9 +44,12 @@ class SeveralTokens(AssignmentFault):
 
 
 class TooMany(AssignmentFault):
-    def __init__(self, given: int, most: int) -> None:
+    """`given` is None where counting stopped at `most`."""
+
+    def __init__(self, given: int | None, most: int) -> None:
+        count = f"{given:,} devices are" if given else "These are"
         super().__init__(
-            f"{given:,} devices are more than the {most:,} that one request takes.",
+            f"{count} more than the {most:,} that one request takes.",
             next_step="Ask in several requests.",
         )
 
@@ -64,6 +67,14 @@ class NoPlaceToAsk(AssignmentFault):
         super().__init__(
             "There is no channel to ask for approval in.",
             next_step=f"An admin sets one: `{slash} token set NAME --approvals #channel`.",
+        )
+
+
+class NotUndoable(AssignmentFault):
+    def __init__(self, label: str, how: str) -> None:
+        super().__init__(
+            f"{label} {how}: there is nothing to undo.",
+            next_step="What was carried out here, and whose token is still here, can be undone.",
         )
 
 
@@ -94,12 +105,17 @@ class NotYours(AssignmentFault):
 
 
 class Stale(AssignmentFault):
-    """What was asked for no longer holds: the profile was edited or deleted, the token removed."""
+    """What was asked for no longer holds, such as a profile that was edited meanwhile."""
 
-    def __init__(self, label: str, why: str) -> None:
+    def __init__(self, label: str, why: str, next_step: str) -> None:
+        super().__init__(f"{label} was not approved: {why}.", next_step=next_step)
+
+
+class RequesterUnclear(AssignmentFault):
+    def __init__(self, label: str) -> None:
         super().__init__(
-            f"{label} was not approved: {why}.",
-            next_step="Deny it, and have it requested again as it is now.",
+            f"{label} was not approved: Slack does not say whether who requested it is still active.",
+            next_step="Approve it again in a few minutes.",
         )
 
 

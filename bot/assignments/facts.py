@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
@@ -10,13 +11,35 @@ from bot.assignments.models import Action, Outcome, RequestState
 from bot.backend.profile import Platform
 
 
+class ChangeKind(StrEnum):
+    """What may have changed since a request was sent, the weightiest first."""
+
+    TOKEN_REMOVED = "token removed"
+    PROFILE_DELETED = "profile deleted"
+    PROFILE_EDITED = "profile edited"
+    REQUESTER = "requester"
+    TOKEN_UNUSABLE = "token unusable"
+    DEVICES = "devices"
+    HELD = "held"
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One thing that has changed: of `count` devices, or what it is now, or the request in its way."""
+
+    kind: ChangeKind
+    count: int = 0
+    what: str = ""
+
+
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """What a preview found of the devices asked for.
 
     `by_model` and `replaces` count the devices that are in the request. The others, by reason, are left
-    out: `unknown`, `removed`, `elsewhere` (of another token), `already` (carry the profile), `held` (in a
-    running request). `set_up` and `other_platform` count devices of the request that deserve a warning.
-    `examples` are a few serials for each reason.
+    out: `unknown`, `unasked` (the service did not say), `removed`, `elsewhere` (of another token), `already`
+    (carry the profile), `held` (in a running request), `changed` (by somebody else, after what is undone).
+    `set_up` and `other_platform` count devices of the request that deserve a warning. `examples` are a few
+    serials for each reason. `undoes` is the label of the request that is undone, `gives` counts what its
+    devices are given back, with an empty name for those that had no profile.
 
     `portal_needed` devices need a Company Portal licence of `portal_left`, None without a limit;
     `portal_stops` says why they would get none, empty where they do.
@@ -35,6 +58,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     overlaps: dict[str, int] = msgspec.field(default_factory=dict)
     of_token: int = 0
     remarks: list[str] = msgspec.field(default_factory=list)
+    undoes: str = ""
+    gives: dict[str, int] = msgspec.field(default_factory=dict)
     portal_needed: int = 0
     portal_left: int | None = None
     portal_stops: str = ""
@@ -46,7 +71,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """A request as it is shown. `outcomes` counts its devices once it runs."""
+    """A request as it is shown. `outcomes` counts its devices once it runs.
+
+    `stale` is what cannot come right again, as it stands now; `changes` is all that was last seen to have
+    changed while it waits for a decision.
+    """
 
     id: str
     number: int | None
@@ -78,20 +107,29 @@ class RequestView:
     channel: str | None
     message_ts: str | None
     version: int
-    is_stale: bool
-    is_token_removed: bool
     outcomes: Mapping[Outcome, int]
     shown: int = 0
     is_result_told: bool = False
     is_requester_told: bool = False
     tell_tries: int = 0
     approvers: tuple[str, ...] = ()
+    undoes_id: str | None = None
+    decided_as: str | None = None
+    glass_broken_at: datetime | None = None
+    rests_because: str | None = None
+    stale: Change | None = None
+    changes: tuple[Change, ...] = ()
+    may_all_approve: bool = False
 
     @property
     def label(self) -> str:
         if self.number is not None:
             return f"REQ-{self.number}"
         return "preview" if self.sync_id is None else "default profile"
+
+    @property
+    def is_token_removed(self) -> bool:
+        return self.stale is not None and self.stale.kind is ChangeKind.TOKEN_REMOVED
 
     @property
     def needs_number(self) -> bool:
@@ -114,10 +152,11 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class DeviceResultRow:
-    """What became of one device of a request."""
+    """What became of one device of a request. `why` is the reason where it was refused or passed over."""
 
     serial: str
     model: str
     outcome: Outcome
     previous_uuid: str | None
     again_at: datetime | None
+    why: str | None = None

@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.assignments import store
-from bot.assignments.books import SYSTEM, Books, values_of
+from bot.assignments.books import SYSTEM, Books, device_of, values_of
 from bot.assignments.facts import Found
 from bot.assignments.models import Action, Request, RequestState
-from bot.assignments.previews import device_of
 from bot.backend.profile import Platform
 from bot.devices.facts import Arrival, DeviceRow, Unjudged
 from bot.devices.rules import waits

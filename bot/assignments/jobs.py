@@ -217,7 +217,8 @@ class RequestRunner:
     async def _tell_result(self, view: RequestView) -> None:
         """Tell the result in the card's thread, then hand over the file of what was not done."""
         channel = view.channel or ""
-        message = blocks.result(view, texts=self._service.texts)
+        refused = await self._service.refusals(view.id)
+        message = blocks.result(view, texts=self._service.texts, refused=refused)
         await self._poster.post(channel, message, thread_ts=view.message_ts)
         await self._service.note_result_told(view.id)
         rows = await self._service.results(view.id, actor=SYSTEM, outcome=_PROBLEMS)
@@ -227,7 +228,7 @@ class RequestRunner:
             await self._poster.upload(
                 channel,
                 name=f"{view.label}-not-done.csv",
-                content=blocks.failures_csv(rows),
+                content=await asyncio.to_thread(blocks.failures_csv, rows),
                 thread_ts=view.message_ts,
             )
         except EnrollbotError as error:
@@ -235,4 +236,9 @@ class RequestRunner:
             log.warning("a file of results was not taken", request=view.label, reason=str(error))
 
     def _card(self, view: RequestView) -> Message:
-        return blocks.card(view, texts=self._service.texts, now=self._service.clock.now())
+        return blocks.card(
+            view,
+            texts=self._service.texts,
+            now=self._service.clock.now(),
+            approvals=self._service.approvals,
+        )

@@ -15,6 +15,7 @@ class Action(StrEnum):
 
     ASSIGN = "assign"
     UNASSIGN = "unassign"
+    UNDO = "undo"
     DEFAULT = "default"
     REMOVE = "remove"
 
@@ -53,10 +54,12 @@ class Request(Table, table=True):
     """One request. People see its number as `REQ-12`.
 
     The profile's version is fixed: `profile_uuid` is what devices are given, None where theirs is taken.
-    `facts` are what the preview found, as it is shown (`facts.Found`). `version` grows with everything
-    that the card shows, `shown` is the version that it shows now. `platforms` are those whose default
-    profile it changes. `sync_id` names the sync after which it gives a default profile: nobody asked for
-    it, it has no number and no card, and what becomes of it stands in that sync's message.
+    An undo, which names the request that it `undoes`, gives each device its own `target_uuid`.
+    `facts` are what the preview found, as it is shown (`facts.Found`); `changes` is what no longer holds
+    (`facts.Change`). `decided_as` is by what who decided may: a group, mostly. `version` grows with
+    everything that the card shows, `shown` is the version that it shows now. `platforms` are those whose
+    default profile it changes. `sync_id` names the sync after which it gives a default profile: nobody asked
+    for it, it has no number and no card, and what becomes of it stands in that sync's message.
     """
 
     __tablename__ = "assignment_request"
@@ -70,10 +73,12 @@ class Request(Table, table=True):
     profile_version: int | None = None
     profile_uuid: str | None = Field(default=None, max_length=64)
     profile_name: str | None = Field(default=None, max_length=125)
+    undoes_id: str | None = Field(default=None, foreign_key="assignment_request.id", max_length=32)
     platforms: list[str] | None = Field(default=None, sa_type=sa.JSON(none_as_null=True))
     sync_id: str | None = Field(default=None, index=True, max_length=32)
     devices: int
     facts: dict[str, Any] = Field(sa_type=sa.JSON)
+    changes: list[dict[str, Any]] | None = Field(default=None, sa_type=sa.JSON)
     reason: str | None = Field(default=None, max_length=500)
     requested_by: str = Field(max_length=80, index=True)
     made_at: datetime
@@ -81,13 +86,20 @@ class Request(Table, table=True):
     expires_at: datetime | None = None
     decided_by: str | None = Field(default=None, max_length=80)
     decided_at: datetime | None = None
+    decided_as: str | None = Field(default=None, max_length=80)
     decision_reason: str | None = Field(default=None, max_length=500)
+    glass_open_since: datetime | None = None
+    glass_broken_at: datetime | None = None
+    glass_told_at: datetime | None = None
+    reminded_at: datetime | None = None
     stop_asked_by: str | None = Field(default=None, max_length=80)
     ended_at: datetime | None = None
     failed_tries: int = 0
     rests_until: datetime | None = None
+    rests_because: str | None = Field(default=None, max_length=500)
     channel: str | None = Field(default=None, max_length=40)
     message_ts: str | None = Field(default=None, max_length=40)
+    permalink: str | None = Field(default=None, max_length=500)
     version: int = 0
     shown: int = 0
     result_told_at: datetime | None = None
@@ -97,7 +109,11 @@ class Request(Table, table=True):
 
 
 class RequestDevice(Table, table=True):
-    """One device of a request, and what it carried when it was asked for."""
+    """One device of a request, and what it carried when it was asked for.
+
+    `target_uuid` is what an undo gives back, None where it had none. `why` is the service's reason where
+    it refused a whole order.
+    """
 
     __tablename__ = "assignment_device"
 
@@ -105,6 +121,8 @@ class RequestDevice(Table, table=True):
     serial: str = Field(primary_key=True, max_length=64)
     model: str
     previous_uuid: str | None = Field(default=None, max_length=64)
+    target_uuid: str | None = Field(default=None, max_length=64)
+    why: str | None = Field(default=None, max_length=200)
     outcome: str = Field(max_length=20)
     tries: int = 0
     again_at: datetime | None = None

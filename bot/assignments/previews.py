@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from bot.assignments import rules, store
-from bot.assignments.books import Books, sentences, values_of
+from bot.assignments.books import Books, device_of, sentences, values_of
 from bot.assignments.errors import NoDevices, PreviewGone, SeveralTokens, TooMany
 from bot.assignments.facts import RequestView
-from bot.assignments.models import Action, Outcome, Request, RequestDevice, RequestState
+from bot.assignments.models import Action, Request, RequestState
+from bot.assignments.undoing import Undoing
 from bot.devices.facts import MAX_ASKED_SERIALS, Asked, DeviceRow
-from bot.devices.rules import has_profile
+from bot.devices.models import DeviceState
 from bot.devices.service import DeviceService
 from bot.kit.actor import Actor, Role
 from bot.kit.db import new_id
@@ -22,6 +23,7 @@ class Previews:
     def __init__(self, books: Books, devices: DeviceService) -> None:
         self._books = books
         self._devices = devices
+        self._undoing = Undoing(books, devices)
 
     async def make(
         self,
@@ -40,13 +42,12 @@ class Previews:
         Raises `NoDevices`, `SeveralTokens`, `TooMany`, `NotAllowed` and what a query raises.
         """
         actor.require(Role.OPERATOR)
-        rows, unknown = await self._rows(serials, query, actor)
+        rows, outside = await self._rows(serials, query, actor)
         token = await self._token(rows, profile, actor)
         actor.require(Role.OPERATOR, tags=token.tags)
         async with self._books.db.read() as session:
             held = await store.holds(session, [row.serial for row in rows])
         inside: list[DeviceRow] = []
-        outside: dict[str, list[str]] = {"unknown": unknown} if unknown else {}
         for row in rows:
             why = rules.why_left_out(
                 row,
@@ -91,16 +92,17 @@ class Previews:
             made_at=self._books.clock.now(),
         )
         rows_of_it = [device_of(request.id, row) for row in inside]
-        async with self._books.db.begin() as session:
-            await self._books.claim(session, delivery)
-            await store.add(session, request, rows_of_it)
-            return await self._books.view(session, request)
+        return await self._books.keep_preview(request, rows_of_it, delivery)
 
     async def without_set_up(self, request_id: str, *, actor: Actor, delivery: str | None) -> RequestView:
         """Make a preview anew without the devices that have fetched a profile already."""
         async with self._books.db.read() as session:
             before = await self._books.load(session, request_id, actor, Role.OPERATOR)
             devices = await store.devices(session, request_id)
+        if before.undoes_id is not None:
+            return await self._undoing.make(
+                before.undoes_id, actor=actor, delivery=delivery, leaves_set_up=True
+            )
         if before.action not in (Action.ASSIGN, Action.UNASSIGN):
             raise PreviewGone
         rows = await self._devices.of_serials([each.serial for each in devices], actor=actor)
@@ -139,6 +141,8 @@ class Previews:
         async with self._books.db.read() as session:
             before = await self._books.load(session, request_id, actor, Role.OPERATOR)
             devices = await store.devices(session, request_id)
+        if before.undoes_id is not None:
+            return await self._undoing.make(before.undoes_id, actor=actor, delivery=delivery)
         return await self._anew(before, [each.serial for each in devices], actor=actor, delivery=delivery)
 
     async def _anew(
@@ -158,42 +162,40 @@ class Previews:
 
     async def _rows(
         self, serials: Sequence[str], query: str | None, actor: Actor
-    ) -> tuple[list[DeviceRow], list[str]]:
-        """Return the devices asked for, and the serials that nobody knows."""
+    ) -> tuple[list[DeviceRow], dict[str, list[str]]]:
+        """Return the devices asked for, and the serials that nobody knows, by reason."""
         if query is not None:
             rows = await self._devices.all_of(query, actor=actor, most=rules.MOST_DEVICES)
             if len(rows) > rules.MOST_DEVICES:
-                raise TooMany(len(rows), rules.MOST_DEVICES)
-            return rows, []
+                raise TooMany(None, rules.MOST_DEVICES)
+            return rows, {}
         wanted = rules.serials_of(serials)
         if len(wanted) > rules.MOST_DEVICES:
             raise TooMany(len(wanted), rules.MOST_DEVICES)
         known = await self._devices.of_serials(wanted, actor=actor)
         missing = [serial for serial in wanted if serial not in known]
-        if missing:
-            told = await self._devices.ask(missing[:MAX_ASKED_SERIALS], actor=actor)
-            added = [each.serial for each in told if each.answer is Asked.FOUND and each.added]
-            known |= await self._devices.of_serials(added, actor=actor)
-        return list(known.values()), [serial for serial in wanted if serial not in known]
+        if not missing:
+            return list(known.values()), {}
+        told = await self._devices.ask(missing[:MAX_ASKED_SERIALS], actor=actor)
+        added = [each.serial for each in told if each.answer is Asked.FOUND and each.added]
+        known |= await self._devices.of_serials(added, actor=actor)
+        # What the service denies is one thing, that it could not be asked another.
+        denied = {each.serial for each in told if each.answer is Asked.NOT_FOUND}
+        outside: dict[str, list[str]] = {}
+        for serial in missing:
+            if serial not in known:
+                outside.setdefault("unknown" if serial in denied else "unasked", []).append(serial)
+        return list(known.values()), outside
 
     async def _token(self, rows: Sequence[DeviceRow], profile: ProfileView | None, actor: Actor) -> TokenView:
         if profile is not None:
             return await self._books.tokens.get_by_id(profile.token_id, actor=actor)
-        ids = {row.token_id for row in rows if row.token_name is not None}
+        named = [row for row in rows if row.token_name is not None]
+        # Where a device was once does not matter, as long as another is still somewhere.
+        there = [row for row in named if row.state is DeviceState.PRESENT] or named
+        ids = {row.token_id for row in there}
         if not ids:
             raise NoDevices(["None of them is known here."])
         if len(ids) > 1:
-            raise SeveralTokens(sorted({str(row.token_name) for row in rows if row.token_name}))
+            raise SeveralTokens(sorted({str(row.token_name) for row in there}))
         return await self._books.tokens.get_by_id(ids.pop(), actor=actor)
-
-
-def device_of(request_id: str, row: DeviceRow) -> RequestDevice:
-    """Return a device of a request, with what it carries now."""
-    carries = has_profile(row.profile_status, row.profile_uuid)
-    return RequestDevice(
-        request_id=request_id,
-        serial=row.serial,
-        model=row.model,
-        previous_uuid=row.profile_uuid if carries else None,
-        outcome=Outcome.WAITING.value,
-    )

@@ -8,8 +8,8 @@ from datetime import timedelta
 import msgspec
 
 from bot.assignments.errors import PlatformDiffers, PlatformWrong
-from bot.assignments.facts import Found, RequestView
-from bot.assignments.models import Action, RequestState
+from bot.assignments.facts import Change, ChangeKind, Found, RequestView
+from bot.assignments.models import Action, RequestDevice, RequestState
 from bot.backend.profile import Platform, ProfilePlatform, ProfileSettings
 from bot.devices.facts import DeviceRow
 from bot.devices.models import DeviceState
@@ -28,6 +28,12 @@ TRY_AGAIN = (timedelta(minutes=1), timedelta(minutes=5))
 REST = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 #: How long to wait before what Slack did not take is told again, by how often that was in a row.
 TELL_AGAIN = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
+#: By what a request runs where nobody has to approve; the audit says it too.
+APPROVALS_OFF = "approvals are off"
+#: Why an undo passes a device over; it stands in the file of results.
+CHANGED_SINCE = "changed by somebody else since"
+#: What gives devices a profile or takes theirs, and so can be taken back.
+UNDOABLE = frozenset({Action.ASSIGN, Action.UNASSIGN, Action.UNDO})
 _EXAMPLES = 5
 _TYPED = {"ipados": Platform.IOS, **{each.value: each for each in Platform if each is not Platform.OTHER}}
 
@@ -53,6 +59,28 @@ def why_left_out(
         return "already"
     if action is Action.UNASSIGN and not carries:
         return "already"
+    return "held" if row.serial in held else None
+
+
+def target_of(action: Action, profile_uuid: str | None, own_target: str | None) -> str | None:
+    """Return the profile that a device is to carry after a request, None where it is to have none."""
+    if action is Action.UNDO:
+        return own_target
+    return None if action is Action.UNASSIGN else profile_uuid
+
+
+def why_not_undone(
+    row: DeviceRow, before: RequestView, device: RequestDevice, held: Mapping[str, str]
+) -> str | None:
+    """Say why a device that a request has changed is left out of its undo, None where it is in."""
+    if row.state is not DeviceState.PRESENT:
+        return "removed"
+    if row.token_id != before.token_id:
+        return "elsewhere"
+    given = target_of(before.action, before.profile_uuid, device.target_uuid)
+    carried = row.profile_uuid if has_profile(row.profile_status, row.profile_uuid) else None
+    if carried != given:
+        return "changed"
     return "held" if row.serial in held else None
 
 
@@ -112,7 +140,8 @@ def _suits(platform: ProfilePlatform, row: DeviceRow) -> bool:
 
 def role_to_ask(action: Action) -> Role:
     """Return the role that somebody needs to ask for this; whoever approves holds approver."""
-    return Role.OPERATOR if action in (Action.ASSIGN, Action.UNASSIGN) else Role.ADMIN
+    on_devices = action in (Action.ASSIGN, Action.UNASSIGN, Action.UNDO)
+    return Role.OPERATOR if on_devices else Role.ADMIN
 
 
 def platforms_of(typed: str | None, profile: ProfileView | None) -> tuple[Platform, ...]:
@@ -130,6 +159,37 @@ def platforms_of(typed: str | None, profile: ProfileView | None) -> tuple[Platfo
     return tuple(each for each in Platform if profile is None or profile.settings.platform.includes(each))
 
 
+def what_changed(change: Change, view: RequestView) -> tuple[str, str]:
+    """Return what has changed since a request was sent, and what to do, in plain words."""
+    profile = f"the profile {view.profile_name}"
+    count = f"{change.count:,} of its devices {'is' if change.count == 1 else 'are'}"
+    again = "Deny it, and have it requested again as it is now."
+    return {
+        ChangeKind.TOKEN_REMOVED: (
+            "its token was removed meanwhile",
+            "Deny it: nothing can be done with that token any more.",
+        ),
+        ChangeKind.PROFILE_DELETED: (f"{profile} was deleted meanwhile", again),
+        ChangeKind.PROFILE_EDITED: (f"{profile} was edited meanwhile", again),
+        ChangeKind.REQUESTER: (
+            "who requested it may no longer do so",
+            "Deny it; somebody who may can request it again.",
+        ),
+        ChangeKind.TOKEN_UNUSABLE: (
+            f"the token {view.token_name} is {change.what}",
+            "Mend the token as its page says, then approve.",
+        ),
+        ChangeKind.DEVICES: (
+            f"{count} not on this token any more",
+            "Press Request again, which leaves them out, and cancel or deny this one.",
+        ),
+        ChangeKind.HELD: (
+            f"{count} being worked on in {change.what}",
+            f"Approve it when {change.what} has ended.",
+        ),
+    }[change.kind]
+
+
 def tell_again_after(tries: int) -> timedelta:
     """Return how long to wait before what Slack did not take is told again."""
     return TELL_AGAIN[min(tries, len(TELL_AGAIN) - 1)]
@@ -138,16 +198,27 @@ def tell_again_after(tries: int) -> timedelta:
 def how_it_ended(view: RequestView) -> str:
     """Say in plain words what became of a request that is not pending any more; people stand as mentions."""
     by = f" by <@{view.decided_by}>" if view.decided_by else ""
+    granted = _how_granted(view, by)
     return {
         RequestState.PREVIEW: "was not sent for approval yet",
         RequestState.PENDING: "waits for a decision",
-        RequestState.RUNNING: f"was approved{by} and is being carried out",
-        RequestState.DONE: f"was approved{by} and has been carried out",
-        RequestState.STOPPED: f"was approved{by} and then stopped",
+        RequestState.RUNNING: f"{granted} and is being carried out",
+        RequestState.DONE: f"{granted} and has been carried out",
+        RequestState.STOPPED: f"{granted} and then stopped",
         RequestState.DENIED: f"was denied{by}",
         RequestState.CANCELLED: f"was cancelled{by}",
         RequestState.EXPIRED: "has expired",
     }[view.state]
+
+
+def _how_granted(view: RequestView, by: str) -> str:
+    if view.decided_as == APPROVALS_OFF:
+        return "needed no approval"
+    if view.glass_broken_at is not None:
+        return f"was approved{by} alone, by break glass,"
+    if view.decided_by == view.requested_by:
+        return f"was confirmed{by}, who requested it,"
+    return f"was approved{by}"
 
 
 def serials_of(words: Iterable[str]) -> list[str]:

@@ -1,21 +1,25 @@
 """Everything that can be done with assignment requests. Each method checks the right of whoever asks."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from bot.assignments import rules, store
-from bot.assignments.books import Books, RightsOf
+from bot.assignments.books import Books, MayAct, RightsOf
 from bot.assignments.carrying import Carrying
 from bot.assignments.deciding import Deciding
 from bot.assignments.defaults import DefaultChanges
 from bot.assignments.errors import PreviewGone, RequestUnknown
 from bot.assignments.facts import DeviceResultRow, RequestView
 from bot.assignments.giving import Giving
-from bot.assignments.models import Action, Outcome
+from bot.assignments.models import Action, Outcome, RequestState
 from bot.assignments.pending import PendingRequests
 from bot.assignments.previews import Previews
 from bot.assignments.removals import Removals
+from bot.assignments.since import Since
+from bot.assignments.undoing import Undoing
+from bot.assignments.watching import Watching
 from bot.backend.port import BackendTexts
 from bot.devices.service import DeviceService
 from bot.kit.actor import Actor, Role
@@ -33,7 +37,8 @@ class AssignmentService:
     def __init__(self, books: Books, *, devices: DeviceService, leases: Leases) -> None:
         self._books = books
         self._look: Callable[[], None] | None = None
-        previews, deciding = Previews(self._books, devices), Deciding(self._books)
+        self._since = Since(self._books, devices)
+        previews, deciding = Previews(self._books, devices), Deciding(self._books, self._since)
         carrying = Carrying(self._books, devices, leases)
         # One door for the screens, without a line of its own for each of these.
         self.preview = previews.make
@@ -43,6 +48,7 @@ class AssignmentService:
         self._defaults, self._removals = DefaultChanges(self._books, devices), Removals(self._books, devices)
         self.preview_default = self._defaults.preview
         self.preview_removal = self._removals.preview
+        self.undo = Undoing(self._books, devices).make
         self.send = deciding.send
         self.approve = deciding.approve
         self.deny = deciding.deny
@@ -50,6 +56,7 @@ class AssignmentService:
         self.stop = deciding.stop
         self.expire = deciding.expire
         self.judge = Giving(self._books, devices).judge
+        self.watch = Watching(self._books, devices).look
         self.due = carrying.due
         self.run = carrying.run
         self.pending = PendingRequests(books).look
@@ -57,6 +64,11 @@ class AssignmentService:
     @property
     def clock(self) -> Clock:
         return self._books.clock
+
+    @property
+    def approvals(self) -> str:
+        """Return the policy of the settings: `required`, `self` or `off`."""
+        return self._books.settings.approvals
 
     @property
     def texts(self) -> BackendTexts:
@@ -163,9 +175,16 @@ class AssignmentService:
             await self._books.load(session, request_id, actor, Role.VIEWER)
             rows = await store.devices(session, request_id, outcome=outcome, most=most)
         return [
-            DeviceResultRow(row.serial, row.model, Outcome(row.outcome), row.previous_uuid, row.again_at)
+            DeviceResultRow(
+                row.serial, row.model, Outcome(row.outcome), row.previous_uuid, row.again_at, row.why
+            )
             for row in rows
         ]
+
+    async def refusals(self, request_id: str) -> list[str]:
+        """Return why the service refused whole orders of a request, in its words."""
+        async with self._books.db.read() as session:
+            return await store.whys(session, request_id)
 
     async def with_approvers(self, view: RequestView) -> RequestView:
         """Return the view with who may approve it, as far as they are active in Slack."""
@@ -173,9 +192,16 @@ class AssignmentService:
 
     # What follows
 
-    def tell_rights(self, rights_of: RightsOf) -> None:
-        """Take the function that says what a person may do now, Slack's own limits included."""
+    async def as_it_is(self, view: RequestView) -> RequestView:
+        """Return the view with what has changed since, looked at now."""
+        if view.state is not RequestState.PENDING:
+            return view
+        return replace(view, changes=tuple(await self._since.changes(view)))
+
+    def tell_rights(self, rights_of: RightsOf, may_act: MayAct) -> None:
+        """Take what says what a person may do now, Slack's own limits included, and who is active there."""
         self._books.rights_of = rights_of
+        self._books.may_act = may_act
 
     def tell_work(self, look: Callable[[], None]) -> None:
         """Take what begins work and shows cards at once, without waiting for the job."""

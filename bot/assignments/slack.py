@@ -8,7 +8,7 @@ from bot.assignments import blocks
 from bot.assignments.csv_file import MOST_BYTES, read_serials
 from bot.assignments.errors import AlreadyDecided, NumberDiffers, QueryNeeded, once
 from bot.assignments.facts import RequestView
-from bot.assignments.models import Action
+from bot.assignments.models import Action, RequestState
 from bot.assignments.service import AssignmentService
 from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
@@ -72,6 +72,7 @@ def register(router: Router, service: AssignmentService, profiles: ProfileServic
     router.action(blocks.SEND, role=operator, handler=screens.press_send)
     router.action(blocks.LEAVE_OUT, role=operator, handler=screens.press_leave_out)
     router.action(blocks.AGAIN, role=operator, handler=screens.press_again)
+    router.action(blocks.UNDO, role=operator, handler=screens.press_undo)
     router.action(blocks.APPROVE, role=approver, handler=screens.press_approve)
     router.action(blocks.DENY, role=approver, handler=screens.press_deny)
     router.action(blocks.CANCEL, role=operator, handler=screens.press_cancel)
@@ -173,13 +174,18 @@ class _Screens:
             view = await self._service.again(call.value, actor=call.actor, delivery=call.delivery)
             await self._show_preview(call, view)
 
+    async def press_undo(self, call: Call) -> None:
+        with once():
+            view = await self._service.undo(call.value, actor=call.actor, delivery=call.delivery)
+            await self._show_preview(call, view)
+
     async def press_send(self, call: Call) -> None:
         with once():
             try:
                 view = await self._service.send(call.value, actor=call.actor, delivery=call.delivery)
             except NumberDiffers:
                 view = await self._service.get_by_id(call.value, actor=call.actor)
-                await call.open_modal(blocks.number_modal(view))
+                await call.open_modal(blocks.number_modal(view, approvals=self._approvals))
                 return
             self._service.look_now()
             await call.answer(blocks.sent(view))
@@ -191,6 +197,8 @@ class _Screens:
             )
         except NumberDiffers as error:
             raise FieldErrors({"number": str(error)}) from None
+        if view.state is RequestState.RUNNING:
+            return _told("Being carried out", f"{view.label}: its card shows how far it is.")
         return _told("Sent for approval", f"{view.label}: you are told what is decided.")
 
     async def after_decision(self, _call: Call) -> None:
@@ -252,7 +260,14 @@ class _Screens:
 
     async def list_requests(self, call: Call) -> None:
         views = await self._service.list_requests(actor=call.actor, mine=call.args.flag("--mine"))
-        await call.answer(blocks.request_list(views, slash=self._slash, now=self._service.clock.now()))
+        await call.answer(
+            blocks.request_list(
+                views,
+                slash=self._slash,
+                now=self._service.clock.now(),
+                approvals=self._approvals,
+            )
+        )
 
     async def show(self, call: Call) -> None:
         view = await self._service.get(call.args.required("ID"), actor=call.actor)
@@ -262,6 +277,7 @@ class _Screens:
         await self._details(call, await self._service.get_by_id(call.value, actor=call.actor))
 
     async def _details(self, call: Call, view: RequestView) -> None:
+        view = await self._service.as_it_is(view)
         rows = await self._service.results(view.id, actor=call.actor, most=20)
         await call.answer(blocks.details(view, rows, texts=self._texts, now=self._service.clock.now()))
 
@@ -269,7 +285,7 @@ class _Screens:
         view = await self._service.get_by_id(call.value, actor=call.actor)
         rows = await self._service.results(view.id, actor=call.actor)
         name = f"{view.label}.csv"
-        await call.send_file(name=name, content=blocks.failures_csv(rows))
+        await call.send_file(name=name, content=await asyncio.to_thread(blocks.failures_csv, rows))
         await call.answer(f"The file `{name}` is in your direct messages.")
 
 

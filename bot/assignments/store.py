@@ -16,6 +16,7 @@ from bot.assignments.models import (
     RequestDevice,
     RequestState,
 )
+from bot.kit.db import Statement, run_all
 
 _AT_ONCE = 500
 #: What orders the numbers of requests, and who takes devices into a running one.
@@ -42,8 +43,11 @@ async def add(session: AsyncSession, request: Request, devices: Sequence[Request
         await session.execute(sa.insert(RequestDevice), rows[first : first + _AT_ONCE])
 
 
-async def one(session: AsyncSession, request_id: str) -> Request | None:
+async def one(session: AsyncSession, request_id: str, *, locks: bool = False) -> Request | None:
+    """Return a request; with `locks` nobody else changes it before we commit."""
     query = sa.select(Request).where(col(Request.id) == request_id)
+    if locks:
+        query = query.with_for_update()
     return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
 
 
@@ -114,6 +118,21 @@ async def change(
         sa.update(Request)
         .where(col(Request.id) == request_id, col(Request.state) == state.value)
         .values(**values, version=Request.version + 1)
+        .returning(sa.literal(1))
+    )
+    return done.first() is not None
+
+
+async def ask_to_stop(session: AsyncSession, request_id: str, person: str) -> bool:
+    """Note who wants a running request stopped, once. Returns whether it was noted."""
+    done = await session.execute(
+        sa.update(Request)
+        .where(
+            col(Request.id) == request_id,
+            col(Request.state) == RequestState.RUNNING.value,
+            col(Request.stop_asked_by).is_(None),
+        )
+        .values(stop_asked_by=person, version=Request.version + 1)
         .returning(sa.literal(1))
     )
     return done.first() is not None
@@ -210,10 +229,45 @@ async def device(session: AsyncSession, request_id: str, serial: str) -> Request
     return await session.get(RequestDevice, (request_id, serial))
 
 
+async def serials(session: AsyncSession, request_id: str) -> list[str]:
+    """Return the serial numbers of a request's devices."""
+    wanted = Statement("SELECT serial FROM assignment_device WHERE request_id = ?", (request_id,))
+    return [str(serial) for (serial,) in (await run_all(session, [wanted]))[0]]
+
+
+async def labels(session: AsyncSession, request_ids: Collection[str]) -> str:
+    """Return what a few requests are called, in one line; what is given after a sync has no number."""
+    query = sa.select(col(Request.number)).where(col(Request.id).in_(list(request_ids)[:3]))
+    numbers = await session.scalars(query.order_by(col(Request.number)))
+    return (
+        ", ".join(f"REQ-{number}" for number in numbers if number is not None)
+        or "the assignment of a default profile"
+    )
+
+
+async def whys(session: AsyncSession, request_id: str) -> list[str]:
+    """Return the reasons for which the service refused whole orders, three at most."""
+    query = (
+        sa.select(col(RequestDevice.why))
+        .where(
+            col(RequestDevice.request_id) == request_id,
+            col(RequestDevice.outcome) == Outcome.FAILED.value,
+            col(RequestDevice.why).is_not(None),
+        )
+        .distinct()
+        .order_by(col(RequestDevice.why))
+        .limit(3)
+    )
+    return [str(why) for why in await session.scalars(query)]
+
+
 async def due_devices(
-    session: AsyncSession, request_id: str, *, now: datetime, most: int
+    session: AsyncSession, request_id: str, *, now: datetime, most: int, one_target: bool = False
 ) -> Sequence[RequestDevice]:
-    """Return devices that are to be sent now: not yet sent, or due for another try."""
+    """Return devices that are to be sent now: not yet sent, or due for another try.
+
+    With `one_target` only those that are given back the same as the first.
+    """
     again = [Outcome.FAILED.value, Outcome.THROTTLED.value]
     query = (
         sa.select(RequestDevice)
@@ -223,9 +277,13 @@ async def due_devices(
             | (col(RequestDevice.outcome).in_(again) & (col(RequestDevice.again_at) <= now)),
         )
         .order_by(col(RequestDevice.serial))
-        .limit(most)
     )
-    return (await session.scalars(query)).all()
+    if one_target:
+        first = (await session.scalars(query.limit(1))).one_or_none()
+        if first is None:
+            return []
+        query = query.where(col(RequestDevice.target_uuid).is_not_distinct_from(first.target_uuid))
+    return (await session.scalars(query.limit(most))).all()
 
 
 async def next_due(session: AsyncSession, request_id: str) -> datetime | None:

@@ -30,6 +30,8 @@ from bot.tokens.service import TokenService
 
 log = get_logger(__name__)
 
+_AT_ONCE = 5000
+
 
 class DeviceService:
     """Syncs devices, finds them, and says what is known of them."""
@@ -118,6 +120,20 @@ class DeviceService:
         """Return when the newest good sync of each token began. The caller has checked the right."""
         async with self._books.db.read() as session:
             return await store.newest_good(session, token_ids)
+
+    async def gone_from(self, token_id: str, serials: Sequence[str]) -> int:
+        """Return how many of these devices are not present on a token any more."""
+        present = 0
+        for first in range(0, len(serials), _AT_ONCE):
+            async with self._books.db.read() as session:
+                present += await store.count_present(session, token_id, serials[first : first + _AT_ONCE])
+        return len(serials) - present
+
+    async def mark_of(self, token_id: str) -> str:
+        """Return a text that differs as soon as the devices of a token do."""
+        async with self._books.db.read() as session:
+            kinds = await store.kinds_of(session, [token_id])
+        return ",".join(f"{kind.id}:{kind.devices}" for kind in kinds)
 
     async def carried(self, uuids: Sequence[str]) -> dict[str, int]:
         """Return how many present devices carry each of these profiles' UUIDs.

@@ -767,6 +767,21 @@ async def devices_of(session: AsyncSession, serials: Sequence[str]) -> list[tupl
     return [(device, kind) for device, kind in await session.execute(query)]
 
 
+async def count_present(session: AsyncSession, token_id: str, serials: Sequence[str]) -> int:
+    """Return how many of these devices are present on a token."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(Device)
+        .join(DeviceKind, col(DeviceKind.id) == col(Device.kind_id))
+        .where(
+            col(Device.serial).in_(list(serials)),
+            col(DeviceKind.token_id) == token_id,
+            col(DeviceKind.state) == DeviceState.PRESENT.value,
+        )
+    )
+    return int((await session.execute(query)).scalar_one())
+
+
 async def changes_of(session: AsyncSession, serial: str, *, limit: int) -> Sequence[DeviceChange]:
     """Return the newest changes of a device, newest first."""
     found = await session.scalars(

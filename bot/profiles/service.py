@@ -186,6 +186,10 @@ class ProfileService:
             for profile, version in rows
         }
 
+    async def keep_in(self, session: AsyncSession, profile_id: str) -> None:
+        """Let nobody edit or delete a profile before the caller's transaction commits."""
+        await store.keep(session, profile_id)
+
     async def uuids_of(self, profile_ids: Sequence[str]) -> dict[str, list[str]]:
         """Return the UUIDs of all versions per profile. The caller has checked the right to see them."""
         async with self._books.db.read() as session:

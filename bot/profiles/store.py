@@ -49,6 +49,13 @@ async def live_one(session: AsyncSession, profile_id: str, *, locks: bool = Fals
     return (profile, version) if version is not None else None
 
 
+async def keep(session: AsyncSession, profile_id: str) -> None:
+    """Share the row that an edit and a deletion write: they wait until we commit, and we for them."""
+    await session.execute(
+        sa.select(col(Profile.version)).where(col(Profile.id) == profile_id).with_for_update(read=True)
+    )
+
+
 async def versions(session: AsyncSession, profile_id: str) -> Sequence[ProfileVersion]:
     """Return all versions of a profile, the newest first."""
     found = await session.scalars(

@@ -140,6 +140,16 @@ class People:
             return False
         return True
 
+    async def may_act(self, user_id: str) -> bool | None:
+        """Say whether somebody is active and may be more than a viewer; None where Slack does not tell."""
+        try:
+            person = await self.person(user_id)
+            home_team = (await self._api.identity()).team_id
+        except (SlackRefused, SlackUnreachable) as error:
+            log.info("slack does not say who this is", user=user_id, error=str(error))
+            return None
+        return not person.is_deleted and not person.is_limited(home_team)
+
     async def rights(self, user_id: str, granted: Rights) -> Rights:
         """Return what is left of the granted rights: none for the deactivated and where Slack can't tell."""
         if not granted.grants:

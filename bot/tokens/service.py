@@ -135,6 +135,10 @@ class TokenService:
         token = await store.live_token(session, token_id)
         return (await self._books.views(session, [token]))[0] if token else None
 
+    async def keep_in(self, session: AsyncSession, token_id: str) -> None:
+        """Let nobody remove a token before the caller's transaction commits."""
+        await store.keep(session, token_id)
+
     async def tags_in(self, session: AsyncSession, token_id: str) -> frozenset[str]:
         """Return a token's tags inside the caller's transaction, also of a removed one."""
         return (await store.tags_of(session, [token_id])).get(token_id, frozenset())

@@ -38,6 +38,13 @@ async def live_token(session: AsyncSession, token_id: str, *, locks: bool = Fals
     return (await session.scalars(query)).one_or_none()
 
 
+async def keep(session: AsyncSession, token_id: str) -> None:
+    """Share a token's row: who changes it waits until we commit, and we for them."""
+    await session.execute(
+        sa.select(col(Token.removed_at)).where(col(Token.id) == token_id).with_for_update(read=True)
+    )
+
+
 async def token_of_server(session: AsyncSession, server_uuid: str, *, but: str | None) -> Token | None:
     """Return the live token of a server, unless it is `but`."""
     found = await session.scalars(

@@ -41,7 +41,7 @@ async def goes_on(house: House) -> None:
     """Do what the jobs do, until nothing is under way."""
     await house.quiet()
     house.clock.move(timedelta(seconds=6))
-    for job in ("assignments.requests", "assignments.expiry"):
+    for job in ("assignments.watch", "assignments.requests", "assignments.expiry"):
         await house.bot.jobs.run_due(job)
     await house.quiet()
 
@@ -164,7 +164,7 @@ async def test_what_no_longer_holds_is_not_approved(ready: House) -> None:
     for values in ({}, {}, {"Department": "IT"}, {}, {}):
         await ready.fills(ready.ana, values)
     await ready.ana.closes()
-    assert "edited or deleted meanwhile" in await ready.presses(ready.ana, "Approve")
+    assert "was edited meanwhile" in await ready.presses(ready.ana, "Approve")
     assert not any(carried(ready).values())
 
 

@@ -151,7 +151,7 @@ async def test_a_default_whose_profile_was_edited_meanwhile_is_not_approved(read
     for values in ({}, {}, {"Department": "IT"}, {}, {}):
         await house.fills(house.ana, values)
     await house.ana.closes()
-    assert "edited or deleted meanwhile" in await house.presses(house.ben, "Approve")
+    assert "was edited meanwhile" in await house.presses(house.ben, "Approve")
     assert await defaults(house) == {}
 
 
