@@ -424,6 +424,7 @@ def _home(wired: Services) -> HomeService:
         devices=wired.devices,
         profiles=wired.profiles,
         licenses=wired.licenses,
+        alerts=wired.alerts,
         assignments=wired.assignments,
     )
 

@@ -101,6 +101,11 @@ class Writer:
         ]
         return f"*{told.headline}* {told.aside}".rstrip() + "\n" + " · ".join(parts)
 
+    def row(self, view: AlertView, *, rights: Rights, now: datetime) -> list[Block]:
+        """Return an open alert as it stands among others: what is wrong, and the buttons for these rights."""
+        role = view.role_of(rights)
+        return [section(self.line(view, now=now)), *_buttons(view, self._told(view, now), role=role)]
+
     def listed(self, views: Sequence[AlertView], *, rights: Rights, now: datetime, first: int = 0) -> Message:
         """Return a page of the open alerts, the worst first; `first` is the place of the page's first."""
         if not views:
@@ -111,8 +116,7 @@ class Writer:
         count = "1 alert is open" if len(views) == 1 else f"{len(views)} alerts are open"
         blocks = [section(f"*{count}{where}*")]
         for view in page:
-            blocks.append(section(self.line(view, now=now)))
-            blocks += _buttons(view, self._told(view, now), role=view.role_of(rights))
+            blocks += self.row(view, rights=rights, now=now)
         turns = []
         if first:
             turns.append(button("Previous", action_id=PREVIOUS, value=str(first - PAGE)))

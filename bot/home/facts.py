@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bot.alerts.facts import AlertView
 from bot.assignments.facts import Pending
 from bot.devices.facts import DeviceCounts, TokenSyncFacts
 from bot.licenses.facts import AppLicences, ContentTokenView
@@ -34,11 +35,12 @@ class Glance:
     """How everything stands at one moment, for one reader.
 
     `by_profile` counts the present devices by the name of the profile that they carry. `licences` are
-    those of each content token, by its id.
+    those of each content token, by its id. `alerts` are the open ones, the worst first.
     """
 
     tokens: Sequence[TokenRow]
     pending: Pending = field(default_factory=Pending)
     by_profile: Mapping[str, int] = field(default_factory=dict)
     content_tokens: Sequence[ContentTokenView] = ()
+    alerts: Sequence[AlertView] = ()
     licences: Mapping[str, Sequence[AppLicences]] = field(default_factory=dict)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
+from bot.alerts.blocks import Writer as AlertBlocks
 from bot.assignments.blocks import DETAILS, what
 from bot.assignments.facts import RequestView
 from bot.assignments.new_blocks import NEW
@@ -49,6 +50,7 @@ _LINES_A_SECTION = 10
 _FINE_LINES = 4
 _BARS = 10
 _REQUESTS_IN_SHORT = 3
+_ALERTS_IN_SHORT = 3
 _APPS = 8
 _AS_OF = "as_of"
 
@@ -63,6 +65,7 @@ def home_tab(glance: Glance, *, texts: BackendTexts, rights: Rights, slash: str,
     if not glance.tokens:
         return home(*blocks, *beginning(role, slash))
     blocks += _top_buttons(role)
+    blocks += _alerts(glance, texts=texts, rights=rights, slash=slash, now=now)
     blocks += _waiting(glance, slash=slash, now=now)
     blocks += _tokens(glance.tokens, texts=texts, rights=rights, slash=slash, now=now)
     blocks += _devices(glance)
@@ -79,6 +82,7 @@ def fingerprint(view: View) -> str:
 def status(glance: Glance, *, texts: BackendTexts, rights: Rights, slash: str, now: datetime) -> Message:
     """Health at a glance: what needs somebody first, what is fine in a few lines."""
     blocks: list[Block] = [section(f"*{escape(rules.headline(glance))}*")]
+    blocks += _alerts(glance, texts=texts, rights=rights, slash=slash, now=now, most=_ALERTS_IN_SHORT)
     blocks += _waiting(glance, slash=slash, now=now, most=_REQUESTS_IN_SHORT)
     needy, fine = rules.in_trouble(glance.tokens)
     for row in needy[:_IN_FULL]:
@@ -104,6 +108,31 @@ def _top_buttons(role: Role, *, adds: bool = True) -> list[Block]:
     if role >= Role.ADMIN and adds:
         row.append(button("Add token", action_id=ADD_TOKEN))
     return [actions(*row)] if row else []
+
+
+# What is wrong
+
+
+def _alerts(
+    glance: Glance,
+    *,
+    texts: BackendTexts,
+    rights: Rights,
+    slash: str,
+    now: datetime,
+    most: int = 5,
+) -> list[Block]:
+    """Show the worst alerts with what mends them; count the others."""
+    if not glance.alerts:
+        return []
+    shown = AlertBlocks(texts=texts, slash=slash)
+    blocks = [divider(), section("*Open alerts*")]
+    for view in glance.alerts[:most]:
+        blocks += shown.row(view, rights=rights, now=now)
+    more = len(glance.alerts) - most
+    if more > 0:
+        blocks.append(context(f"and {more} more: {code(f'{slash} alert list')}"))
+    return blocks
 
 
 # What waits for a decision

@@ -32,7 +32,8 @@ def headline(glance: Glance) -> str:
         return "There is no enrollment token yet."
     troubles = [trouble for row in worst_first(rows) if (trouble := _trouble(row))]
     if not troubles:
-        return " ".join(part for part in (_all_well(rows), _waits(glance.pending)) if part)
+        stand = _open(len(glance.alerts)) if glance.alerts else _all_well(rows)
+        return " ".join(part for part in (stand, _waits(glance.pending)) if part)
     more = f" {len(troubles) - 1} more below." if len(troubles) > 1 else ""
     return f"{troubles[0]}{more}"
 
@@ -91,6 +92,10 @@ def _states(row: TokenRow) -> dict[str, int]:
         "profile assigned": row.counts.present - row.counts.without_profile - fetched,
         "no profile": row.counts.without_profile,
     }
+
+
+def _open(alerts: int) -> str:
+    return "1 alert is open." if alerts == 1 else f"{alerts} alerts are open."
 
 
 def _waits(pending: Pending) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from bot.alerts.facts import AlertView
 from bot.assignments.service import AssignmentService
 from bot.backend.port import BackendTexts
 from bot.devices.facts import DeviceCounts, TokenSyncFacts
@@ -25,6 +26,12 @@ class Licences(Protocol):
     async def licences(self, *, actor: Actor) -> dict[str, list[AppLicences]]: ...
 
 
+class OpenAlerts(Protocol):
+    """What is shown of alerts."""
+
+    async def open_alerts(self, *, actor: Actor) -> list[AlertView]: ...
+
+
 class HomeService:
     """Reads from the rooms below; changes nothing."""
 
@@ -35,12 +42,14 @@ class HomeService:
         devices: DeviceService,
         profiles: ProfileService,
         licenses: Licences,
+        alerts: OpenAlerts,
         assignments: AssignmentService,
     ) -> None:
         self._tokens = tokens
         self._devices = devices
         self._profiles = profiles
         self._licenses = licenses
+        self._alerts = alerts
         self._assignments = assignments
 
     @property
@@ -60,6 +69,7 @@ class HomeService:
             pending=await self._assignments.pending(tokens, actor=actor),
             by_profile=rules.by_profile(rows, known, names),
             content_tokens=await self._licenses.list_content_tokens(actor=actor),
+            alerts=await self._alerts.open_alerts(actor=actor),
             licences=await self._licenses.licences(actor=actor),
         )
 

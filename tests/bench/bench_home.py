@@ -19,7 +19,7 @@ from bot.kit.db import Database
 from bot.kit.secrets import Keyring
 from tests.fakes.backend import device
 from tests.fakes.clock import FakeClock
-from tests.fakes.rooms import ADMIN, NoLicences, Rooms
+from tests.fakes.rooms import ADMIN, NoAlerts, NoLicences, Rooms
 from tests.tables import create_tables
 
 TOKENS = 50
@@ -40,6 +40,7 @@ async def measure(devices: int) -> None:
             devices=rooms.devices,
             profiles=rooms.profiles,
             licenses=NoLicences(),
+            alerts=NoAlerts(),
             assignments=rooms.assignments,
         )
         taken = []

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bot.access.service import AccessService
+from bot.alerts.facts import AlertView
 from bot.assignments.books import Books as RequestBooks
 from bot.assignments.service import AssignmentService
 from bot.audit.service import AuditService
@@ -35,6 +36,13 @@ class NoLicences:
 
     async def licences(self, *, actor: Actor) -> dict[str, list[AppLicences]]:
         return {}
+
+
+class NoAlerts:
+    """A house in which nothing is wrong."""
+
+    async def open_alerts(self, *, actor: Actor) -> list[AlertView]:
+        return []
 
 
 @dataclass

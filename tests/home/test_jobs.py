@@ -17,7 +17,7 @@ from bot.slack.api import SlackRefused, SlackUnreachable
 from bot.slack.blocks import View
 from tests.fakes.backend import device
 from tests.fakes.clock import FakeClock
-from tests.fakes.rooms import ADMIN, NoLicences, Rooms
+from tests.fakes.rooms import ADMIN, NoAlerts, NoLicences, Rooms
 
 
 class Slack:
@@ -51,6 +51,7 @@ class Tab:
             devices=self.rooms.devices,
             profiles=self.rooms.profiles,
             licenses=NoLicences(),
+            alerts=NoAlerts(),
             assignments=self.rooms.assignments,
         )
         self._job = Republisher(

@@ -16,7 +16,7 @@ from bot.kit.secrets import Keyring
 from bot.sandbox.slack.blocks import check_message_blocks, check_view
 from tests.fakes.backend import device
 from tests.fakes.clock import FakeClock
-from tests.fakes.rooms import NoLicences, Rooms
+from tests.fakes.rooms import NoAlerts, NoLicences, Rooms
 from tests.slack.bot import Bot, make_bot
 from tests.slack.conftest import web_api
 from tests.slack.web_api import WebApi
@@ -39,6 +39,7 @@ async def bot(web_api: WebApi, clock: FakeClock, rooms: Rooms) -> AsyncIterator[
         devices=rooms.devices,
         profiles=rooms.profiles,
         licenses=NoLicences(),
+        alerts=NoAlerts(),
         assignments=rooms.assignments,
     )
     readers = Readers(rooms.db, clock, rooms.leases)
