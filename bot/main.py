@@ -220,6 +220,8 @@ def _wire(
         return [f"{carried:,} devices carry it", *requests] if carried else requests
 
     tokens.tell_alerts(alerts.closed_for)
+    events = Events(db, clock, audit, is_wanted=settings.webhook_url is not None)
+    alerts.tell_events(events)
     profiles.tell_holds(holds_of)
     devices.tell_work_on(assignments.work_on)
     audit.tell_involved(assignments.with_device)
@@ -239,7 +241,7 @@ def _wire(
         profiles,
         devices,
         assignments,
-        Events(db, clock, audit, is_wanted=settings.webhook_url is not None),
+        events,
         Calendars(
             db=db,
             clock=clock,
@@ -520,6 +522,7 @@ def _web(wired: Services, slack: Slack, app: SlackApp, rights_of: RightsOf) -> S
         licenses=wired.licenses,
         deadlines=wired.deadlines,
         assignments=wired.assignments,
+        alerts=wired.alerts,
     )
     facts = Facts(lambda: figures.gather(rooms), clock=wired.clock, background=wired.background)
     return web_app(

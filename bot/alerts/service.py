@@ -1,6 +1,7 @@
 """Everything that can be done with alerts. Each method checks the right of whoever asks."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,6 +19,7 @@ from bot.kit.db import Database, new_id
 from bot.kit.leases import Lease, LeaseLost
 from bot.kit.logs import get_logger
 from bot.kit.once import claim_once
+from bot.outside.events import Events
 from bot.settings import Settings
 from bot.tokens.facts import Checked
 from bot.tokens.service import TokenService
@@ -45,6 +47,7 @@ class AlertService:
         self._audit = audit
         self._tokens = tokens
         self._tell_now: Callable[[], None] | None = None
+        self._events: Events | None = None
 
     @property
     def texts(self) -> BackendTexts:
@@ -256,6 +259,7 @@ class AlertService:
         )
         if await store.insert(session, row.model_dump()):
             log.info("alert opened", alert=number, kind=found.kind.value, level=found.level.word)
+            await self._put_event(session, "alert.opened", _view(row, _tags_of(found, gathered)))
 
     async def _change(self, session: AsyncSession, view: AlertView, found: Problem) -> None:
         now = self.clock.now()
@@ -264,6 +268,9 @@ class AlertService:
             values = {**rules.lapses(view, now=now), **values}
         if values:
             await store.put(session, view.id, values)
+        if found.level is not view.level:
+            after = replace(view, level=found.level)
+            await self._put_event(session, "alert.level_changed", after, before=view.level.word)
 
     async def _end(self, session: AsyncSession, view: AlertView, gathered: Gathered) -> None:
         values = {
@@ -274,6 +281,27 @@ class AlertService:
         }
         await store.put(session, view.id, values)
         log.info("alert resolved", alert=view.number, kind=view.kind.value)
+        await self._put_event(session, "alert.resolved", view)
+
+    def tell_events(self, events: Events) -> None:
+        """Take the outbox of what is told outside Slack: what opens, changes its level or ends goes there."""
+        self._events = events
+
+    async def _put_event(self, session: AsyncSession, kind: str, view: AlertView, **more: str) -> None:
+        if self._events is None:
+            return
+        data = {
+            "subject": {"kind": "alert", "id": view.id, "name": view.label},
+            "tags": sorted(frozenset[str]().union(*view.scopes)),
+            "detail": {
+                "kind": view.kind.value,
+                "about": view.subject_name,
+                "level": view.level.word,
+                "since": view.since.isoformat(),
+                **more,
+            },
+        }
+        await self._events.put(session, kind, subject=f"alert:{view.id}", data=data)
 
     # What is told
 
@@ -343,6 +371,11 @@ class AlertService:
             if not await lease.still_held(session):
                 raise LeaseLost(lease.name)
             await store.put(session, alert_id, values)
+
+
+def _tags_of(found: Problem, gathered: Gathered) -> dict[str, frozenset[str]]:
+    tokens = gathered.tokens
+    return {each: tokens[each].tags if each in tokens else frozenset() for each in found.token_ids}
 
 
 def _view(row: Alert, tags: Mapping[str, frozenset[str]]) -> AlertView:

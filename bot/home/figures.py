@@ -7,6 +7,8 @@ from datetime import datetime
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from bot.alerts.facts import Level
+from bot.alerts.service import AlertService
 from bot.assignments.service import AssignmentService
 from bot.deadlines.facts import DeadlineView
 from bot.deadlines.service import DeadlineService
@@ -35,6 +37,7 @@ class Rooms:
     licenses: LicenseService
     deadlines: DeadlineService
     assignments: AssignmentService
+    alerts: AlertService
 
 
 async def gather(rooms: Rooms) -> list[Metric]:
@@ -47,6 +50,7 @@ async def gather(rooms: Rooms) -> list[Metric]:
         *of_content_tokens(content_tokens, await rooms.licenses.licences(actor=SYSTEM)),
         *of_deadlines(await rooms.deadlines.list_deadlines(actor=SYSTEM)),
         *of_requests(await rooms.assignments.open_counts()),
+        *of_alerts(await rooms.alerts.counts()),
         *of_jobs(await job_views(rooms.db)),
     ]
 
@@ -118,6 +122,14 @@ def of_requests(counts: Mapping[str, int]) -> Iterable[Metric]:
     for state, count in counts.items():
         requests.add_metric([state], count)
     return [requests]
+
+
+def of_alerts(counts: Mapping[Level, int]) -> Iterable[Metric]:
+    """Return how many alerts are open."""
+    alerts = _gauge("alerts_open", "Alerts that are open, by level.", ["level"])
+    for level, count in counts.items():
+        alerts.add_metric([level.word], count)
+    return [alerts]
 
 
 def of_jobs(jobs: Sequence[JobView]) -> Iterable[Metric]:

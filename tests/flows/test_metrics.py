@@ -36,6 +36,11 @@ async def test_tokens_deadlines_requests_calls_and_syncs_are_told(house: House) 
     assert ({"token": "paris", "state": "active"}, 1.0) in found["enrollbot_token_state"]
     assert found["enrollbot_token_last_sync_timestamp_seconds"][0][0] == paris
     assert found["enrollbot_deadline_days_left"] == [({"deadline": "mdm-push"}, 30.0)]
+    assert [labels["level"] for labels, _ in found["enrollbot_alerts_open"]] == [
+        "note",
+        "warning",
+        "critical",
+    ]
     assert found["enrollbot_requests"] == [({"state": "pending"}, 0.0), ({"state": "running"}, 0.0)]
     services = {labels["service"] for labels, count in found["enrollbot_calls_total"] if count}
     assert {"apple", "slack"} <= services
