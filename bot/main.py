@@ -319,7 +319,7 @@ def assemble(wired: Services) -> Bot:
         rights_of=rights_of,
         slash=settings.command,
     )
-    watch_jobs.register(jobs, wired.assignments)
+    watch_jobs.register(jobs, wired.assignments, poster=slack.poster)
 
     async def admins_of(view: AlertView) -> Sequence[str]:
         found = [await wired.access.holders(Role.ADMIN, tags=tags) for tags in view.scopes]

@@ -84,6 +84,13 @@ class AccessService:
         people = {each.subject for each in held if each.kind is SubjectKind.PERSON}
         return frozenset(people.union(self._settings.admins, *members))
 
+    async def groups(self, role: Role, *, tags: frozenset[str]) -> list[str]:
+        """Return the user groups that hold a role, or a higher one, for `tags`."""
+        async with self._db.read() as session:
+            grants = await store.grants(session)
+        held = [each for each in grants if each.role >= role and (each.tags is None or each.tags & tags)]
+        return sorted({each.subject for each in held if each.kind is SubjectKind.GROUP})
+
     async def holds(self, user_id: str, role: Role, *, tags: frozenset[str]) -> bool | None:
         """Say whether somebody holds a role for `tags`; None where a group that would give it is not told."""
         if user_id in self._settings.admins:

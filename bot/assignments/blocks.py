@@ -25,6 +25,7 @@ from bot.slack.blocks import (
     input_block,
     local_time,
     mention,
+    mention_group,
     modal,
     section,
     short,
@@ -256,17 +257,36 @@ def _of_taking_back(view: RequestView, *, texts: BackendTexts) -> list[str]:
     return []
 
 
+def able_to_decide(view: RequestView, *, approvals: str) -> list[str]:
+    """Return who may decide a request, as far as they were looked up."""
+    return [each for each in view.approvers if approvals != "required" or each != view.requested_by]
+
+
 def who_decides(view: RequestView, *, approvals: str) -> str:
     """Name who can decide a request."""
-    own = approvals != "required"
     if view.may_all_approve:
-        return f"Everybody here{'' if own else f' except {mention(view.requested_by)}'} can decide."
-    able = [each for each in view.approvers if own or each != view.requested_by]
+        but = f" except {mention(view.requested_by)}" if approvals == "required" else ""
+        return f"Everybody here{but} can decide."
+    able = able_to_decide(view, approvals=approvals)
     if not able:
         who = "but the requester " if view.requested_by in view.approvers else ""
         return f"Nobody {who}holds approver for this token: an admin grants the role."
     shown = ", ".join(mention(each) for each in able[:NAMED])
     return f"Can decide: {shown}{' and others' if len(able) > NAMED else ''}."
+
+
+def reminder(view: RequestView, *, approvals: str, groups: Sequence[str], now: datetime) -> Message:
+    """Remind, in the card's thread, those who can decide; where they are many, their user groups."""
+    until = f" It expires {local_time(view.expires_at, now)}." if view.expires_at else ""
+    who = who_decides(view, approvals=approvals)
+    if groups and len(able_to_decide(view, approvals=approvals)) > NAMED:
+        who = f"Can decide: {', '.join(mention_group(each) for each in groups[:NAMED])}."
+    return Message.of(
+        section(
+            f"*{view.label} still waits for a decision:* {what(view)}.{until}\n{who}\n"
+            "Next: approve or deny it on its card, at the top of this thread."
+        )
+    )
 
 
 def _decision_buttons(view: RequestView) -> Block:
@@ -470,6 +490,10 @@ def request_list(views: Sequence[RequestView], *, slash: str, now: datetime, app
     if len(views) > 20:
         blocks.append(context(f"… and {len(views) - 20} more"))
     return Message.of(*blocks)
+
+
+def reminder_metadata(view: RequestView) -> dict[str, object]:
+    return {"event_type": "request_reminder", "event_payload": {"id": view.id}}
 
 
 def metadata_of(view: RequestView) -> dict[str, object]:

@@ -3,13 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
 from bot.assignments.errors import PlatformDiffers, PlatformWrong
 from bot.assignments.facts import Change, ChangeKind, Found, RequestView
-from bot.assignments.models import Action, RequestDevice, RequestState
+from bot.assignments.models import Action, Request, RequestDevice, RequestState
 from bot.backend.profile import Platform, ProfilePlatform, ProfileSettings
 from bot.devices.facts import DeviceRow
 from bot.devices.models import DeviceState
@@ -193,6 +193,13 @@ def what_changed(change: Change, view: RequestView) -> tuple[str, str]:
 def tell_again_after(tries: int) -> timedelta:
     """Return how long to wait before what Slack did not take is told again."""
     return TELL_AGAIN[min(tries, len(TELL_AGAIN) - 1)]
+
+
+def is_half_over(request: Request, now: datetime) -> bool:
+    """Say whether half of the time in which a request can be decided is over."""
+    if request.requested_at is None or request.expires_at is None:
+        return False
+    return now >= request.requested_at + (request.expires_at - request.requested_at) / 2
 
 
 def how_it_ended(view: RequestView) -> str:

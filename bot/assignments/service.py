@@ -16,6 +16,7 @@ from bot.assignments.giving import Giving
 from bot.assignments.models import Action, Outcome, RequestState
 from bot.assignments.pending import PendingRequests
 from bot.assignments.previews import Previews
+from bot.assignments.reminding import Reminding
 from bot.assignments.removals import Removals
 from bot.assignments.since import Since
 from bot.assignments.undoing import Undoing
@@ -56,6 +57,7 @@ class AssignmentService:
         self.stop = deciding.stop
         self.expire = deciding.expire
         self.judge = Giving(self._books, devices).judge
+        self.reminding = Reminding(self._books)
         self.watch = Watching(self._books, devices).look
         self.due = carrying.due
         self.run = carrying.run

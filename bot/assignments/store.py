@@ -147,6 +147,32 @@ async def in_state(session: AsyncSession, state: RequestState) -> Sequence[Reque
     return (await session.scalars(sa.select(Request).where(col(Request.state) == state.value))).all()
 
 
+async def unreminded(session: AsyncSession, *, now: datetime) -> Sequence[Request]:
+    """Return undecided requests that have a card and time left, and were not reminded of."""
+    query = sa.select(Request).where(
+        col(Request.state) == RequestState.PENDING.value,
+        col(Request.reminded_at).is_(None),
+        col(Request.message_ts).is_not(None),
+        col(Request.expires_at) > now,
+    )
+    return (await session.scalars(query.order_by(col(Request.expires_at)))).all()
+
+
+async def note_reminded(session: AsyncSession, request_id: str, *, at: datetime) -> bool:
+    """Note that an undecided request is reminded of. Returns False where it was before, or is decided."""
+    noted = await session.execute(
+        sa.update(Request)
+        .where(
+            col(Request.id) == request_id,
+            col(Request.state) == RequestState.PENDING.value,
+            col(Request.reminded_at).is_(None),
+        )
+        .values(reminded_at=at)
+        .returning(sa.literal(1))
+    )
+    return noted.first() is not None
+
+
 async def open_counts(session: AsyncSession) -> dict[RequestState, int]:
     """Return how many requests are open, by state."""
     states = [state for state in RequestState if state.is_open]
