@@ -1,6 +1,6 @@
 """Carrying requests out: batch by batch, resumed wherever it stopped, no finished batch repeated."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -65,7 +65,7 @@ class Carrying:
                     await self._end(view, lease, RequestState.DONE)
                     return await self._view(request_id)
                 if view.stop_asked_by is not None or view.is_token_removed:
-                    # Nothing is asked any more: what was sent and not answered is told as left out.
+                    await self._settle_last(view, lease)
                     await self._end(view, lease, RequestState.STOPPED)
                     return await self._view(request_id)
                 try:
@@ -162,6 +162,9 @@ class Carrying:
             )
             sent = {"outcome": Outcome.SENT.value, "batch": number, "again_at": None}
             await store.set_devices(session, view.id, waiting, sent)
+            # Another request may have changed them since this one was asked for; an undo gives back this.
+            for previous, serials in _carried_otherwise(told, left, set(waiting)).items():
+                await store.set_devices(session, view.id, serials, {"previous_uuid": previous})
         try:
             answer = await self._ask(view, target, waiting)
         except ServiceUnavailable:
@@ -259,6 +262,19 @@ class Carrying:
                 await store.set_devices(session, request_id, done, {"outcome": Outcome.SUCCESS.value})
                 await store.set_devices(session, request_id, left, {"outcome": Outcome.WAITING.value})
 
+    async def _settle_last(self, view: RequestView, lease: Lease) -> None:
+        """Look what became of devices that were sent, before a request ends; it ends all the same.
+
+        What cannot be asked about any more is told as left out, and why.
+        """
+        try:
+            if not view.is_token_removed:
+                await self._settle_sent(view.id, lease)
+        except LeaseLost:
+            raise
+        except EnrollbotError as error:
+            log.warning("devices of a stopped request not asked about", request=view.id, reason=str(error))
+
     async def _wait(self, view: RequestView, lease: Lease, again_at: datetime) -> None:
         async with self._books.db.begin() as session:
             await self._require(lease, session)
@@ -288,7 +304,9 @@ class Carrying:
         async with self._books.db.begin() as session:
             await self._require(lease, session)
             values = {"outcome": Outcome.LEFT_OUT.value, "again_at": None}
-            left = (Outcome.WAITING, Outcome.SENT, Outcome.THROTTLED)
+            unclear = values | {"why": rules.ANSWER_UNKNOWN}
+            await store.set_outcome(session, view.id, of=[Outcome.SENT], values=unclear)
+            left = (Outcome.WAITING, Outcome.THROTTLED)
             await store.set_outcome(session, view.id, of=left, values=values)
             ended = {
                 "state": state.value,
@@ -353,6 +371,22 @@ def _carries(device: DeviceFacts | None, profile_uuid: str | None) -> bool:
 def _is_changed(device: DeviceFacts | None, expected: str | None) -> bool:
     """Say whether somebody gave a device something else than it carried when it was asked for."""
     return device is not None and not _carries(device, expected)
+
+
+def _carried_otherwise(
+    told: Mapping[str, DeviceFacts | None], batch: Sequence[RequestDevice], waiting: Collection[str]
+) -> dict[str | None, list[str]]:
+    """Return devices that carry something else now than is noted of them, by what that is."""
+    found: dict[str | None, list[str]] = {}
+    for each in batch:
+        device = told.get(each.serial)
+        if device is None or each.serial not in waiting:
+            continue
+        carries = has_profile(device.profile_status, device.profile_uuid)
+        now = device.profile_uuid if carries else None
+        if now != each.previous_uuid:
+            found.setdefault(now, []).append(each.serial)
+    return found
 
 
 def _outcome(

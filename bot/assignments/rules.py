@@ -32,6 +32,8 @@ TELL_AGAIN = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10)
 APPROVALS_OFF = "approvals are off"
 #: Why an undo passes a device over; it stands in the file of results.
 CHANGED_SINCE = "changed by somebody else since"
+#: Why a device that was sent is left out where its answer never came and cannot be asked for any more.
+ANSWER_UNKNOWN = "sent, but its answer is not known"
 #: What gives devices a profile or takes theirs, and so can be taken back.
 UNDOABLE = frozenset({Action.ASSIGN, Action.UNASSIGN, Action.UNDO})
 _EXAMPLES = 5

@@ -1,11 +1,14 @@
 """What was carried out is undone: each device gets back what it carried before."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from bot.assignments.errors import NoDevices
 from bot.assignments.models import Action, Outcome, RequestState
+from bot.backend.apple import AppleConnection
+from bot.backend.port import AssignmentResult
 from bot.kit.actor import Actor, Rights, Role
 from bot.profiles.facts import ProfileView
 from bot.sandbox.slack import people
@@ -92,3 +95,48 @@ async def test_an_undo_gives_several_profiles_and_none_back_in_orders_of_their_o
     # The undo is a request like any other: taking it back assigns again what it took.
     again = await service.undo(done.id, actor=BEN, delivery=None)
     assert again.found.gives == {"Sales iPad": 3}
+
+
+async def test_what_a_device_got_while_a_request_waited_is_what_its_undo_gives_back(paris: House) -> None:
+    token_id = (await paris.bot.services.tokens.get("paris", actor=SETUP)).id
+    kiosk = await paris.has_profile(token_id, "Kiosk", platform="any")
+    sales = await paris.has_profile(token_id, "Sales iPad", platform="any")
+    first, second = serials_of(paris, 2)
+    service = paris.bot.services.assignments
+    waits = await service.preview(Action.ASSIGN, actor=BEN, profile=sales, serials=[first, second])
+    await service.send(waits.id, actor=BEN, typed="2")
+    await carried_out(paris, kiosk, [first])
+    await service.approve(waits.id, actor=ANA)
+    await goes_on(paris)
+    await goes_on(paris)
+    assert carried(paris)[first] == sales.profile_uuid
+    undo = await service.undo(waits.id, actor=BEN, delivery=None)
+    assert undo.found.gives == {"Kiosk": 1, "": 1}
+
+
+async def test_what_was_sent_before_a_stop_is_told_as_it_is(
+    paris: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token_id = (await paris.bot.services.tokens.get("paris", actor=SETUP)).id
+    sales = await paris.has_profile(token_id, "Sales iPad", platform="any")
+    service = paris.bot.services.assignments
+    preview = await service.preview(Action.ASSIGN, actor=BEN, profile=sales, serials=serials_of(paris, 2))
+    await service.send(preview.id, actor=BEN, typed="2")
+    await service.approve(preview.id, actor=ANA)
+    assign = AppleConnection.assign
+
+    async def cut_off(self: AppleConnection, uuid: str, serials: list[str]) -> AssignmentResult:
+        await assign(self, uuid, serials)
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AppleConnection, "assign", cut_off)
+        run = asyncio.create_task(service.run(preview.id, show=lambda _: None, is_stopping=lambda: False))
+        await asyncio.gather(run, return_exceptions=True)
+    assert (await service.get("REQ-1", actor=SETUP)).outcomes == {Outcome.SENT: 2}
+    await service.stop(preview.id, actor=ANA)
+    paris.clock.move(timedelta(minutes=1))
+    await goes_on(paris)
+    stopped = await service.get("REQ-1", actor=SETUP)
+    assert stopped.state is RequestState.STOPPED
+    assert stopped.outcomes == {Outcome.SUCCESS: 2}
