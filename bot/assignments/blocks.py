@@ -239,7 +239,9 @@ def _warnings(view: RequestView, *, texts: BackendTexts) -> list[str]:
     if found.other_platform:
         told.append(f"{how_many(found.other_platform)} of another platform than the profile is for.")
     if found.overlaps:
-        told.append(f"{how_many(sum(found.overlaps.values()))} also stand in another open request.")
+        overlapping = sum(found.overlaps.values())
+        verb = "stands" if overlapping == 1 else "stand"
+        told.append(f"{how_many(overlapping)} also {verb} in another open request.")
     return told
 
 
@@ -326,16 +328,20 @@ def _later_buttons(view: RequestView) -> list[Block]:
     row = [button("Details", action_id=DETAILS, value=view.id)]
     if view.devices and view.state is RequestState.RUNNING and view.stop_asked_by is None:
         row.append(button("Stop", action_id=STOP, value=view.id, style="danger"))
-    if view.state in (
-        RequestState.EXPIRED,
-        RequestState.DENIED,
-        RequestState.CANCELLED,
-        RequestState.STOPPED,
-    ):
+    if _is_to_do_again(view):
         row.append(button("Request again", action_id=AGAIN, value=view.id))
     if _can_be_undone(view):
         row.append(button("Undo", action_id=UNDO, value=view.id))
     return row
+
+
+def _is_to_do_again(view: RequestView) -> bool:
+    """Say whether something of a request that has ended was not done."""
+    if view.is_token_removed:
+        return False
+    if view.state is RequestState.DONE:
+        return any(view.outcomes.get(each) for each in (Outcome.FAILED, Outcome.LEFT_OUT))
+    return view.state is not RequestState.PREVIEW and not view.state.is_open
 
 
 def _can_be_undone(view: RequestView) -> bool:
@@ -387,7 +393,7 @@ def result(view: RequestView, *, texts: BackendTexts, refused: Sequence[str] = (
             f"Next: devices that are not on this server any more were moved or released in"
             f" {escape(texts.portal)}; a sync is on its way."
         )
-    row = [button("Undo", action_id=UNDO, value=view.id)] if _can_be_undone(view) else []
+    row = _later_buttons(view)[1:]
     return Message.of(section("\n".join(lines)), *([actions(*row)] if row else []))
 
 
@@ -466,7 +472,9 @@ def told_requester(view: RequestView) -> Message:
     lines = [f"{view.label} {rules.how_it_ended(view)}: {what(view)}."]
     if view.decision_reason:
         lines.append(f"Reason: “{escape(view.decision_reason)}”")
-    row = [button("Request again", action_id=AGAIN, value=view.id)] if not view.state.is_open else []
+    if view.devices and view.state in (RequestState.DONE, RequestState.STOPPED):
+        lines.append(progress_line(view.outcomes))
+    row = [button("Request again", action_id=AGAIN, value=view.id)] if _is_to_do_again(view) else []
     return Message.of(section("\n".join(lines)), *([actions(*row)] if row else []))
 
 

@@ -1,13 +1,16 @@
-"""What is said before a token is removed, in the words of the service at hand."""
+"""What is said before a token is removed, and of a request that has ended."""
 
 from dataclasses import replace
 
 import pytest
 
+from bot.assignments import blocks
 from bot.assignments.changes_blocks import remove_modal
+from bot.assignments.models import Outcome, RequestState
 from bot.tokens.facts import TokenState
 from tests.builders import token_view
-from tests.tokens.desk import said
+from tests.home.test_glance_blocks import request
+from tests.tokens.desk import buttons, said
 from tests.tokens.test_words import OTHER, strays
 
 
@@ -23,3 +26,22 @@ def test_the_removal_of_an_awaiting_token_speaks_of_no_devices() -> None:
     shown = said(remove_modal(awaiting, devices=0, texts=OTHER))
     assert "evices" not in shown
     assert "key pair is deleted" in shown
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "is_offered"),
+    [
+        ({Outcome.SUCCESS: 412}, False),
+        ({Outcome.SUCCESS: 400, Outcome.FAILED: 12}, True),
+        # They are not here any more: asking again would leave them out.
+        ({Outcome.SUCCESS: 400, Outcome.NOT_ACCESSIBLE: 12}, False),
+    ],
+)
+def test_the_requester_is_told_what_was_done_and_may_ask_again_for_the_rest(
+    outcomes: dict[Outcome, int], is_offered: bool
+) -> None:
+    done = request(state=RequestState.DONE, decided_by="U0ANA", outcomes=outcomes)
+    told = blocks.told_requester(done)
+    assert f"{outcomes[Outcome.SUCCESS]} done" in said(told)
+    assert ("Request again" in buttons(told)) is is_offered
+    assert ("Request again" in buttons(blocks.result(done, texts=OTHER))) is is_offered
