@@ -78,8 +78,9 @@ def preview(view: RequestView, *, texts: BackendTexts, actor: str, approvals: st
     found = view.found
     about = "" if wording.is_about_token(view) else f" · token {escape(view.token_name)}"
     lines = [f"*Preview:* {what(view)}{about}", *_counts(view)]
-    told = [escape(text) for text in found.remarks]
-    told += [escape(text) for text in sentences(found, service=texts.service)]
+    # How much was read is no warning; what was left out of it is.
+    lines += [escape(text) for text in found.remarks[:1]]
+    told = [escape(text) for text in (*found.remarks[1:], *sentences(found, service=texts.service))]
     told += _warnings(view, texts=texts)
     if approvals == "required" and not set(view.approvers) - {actor}:
         told.append("Nobody but you could approve this: an admin has to grant somebody the role approver.")

@@ -6,6 +6,7 @@ import pytest
 
 from bot.assignments import blocks
 from bot.assignments.changes_blocks import remove_modal
+from bot.assignments.facts import Found
 from bot.assignments.models import Outcome, RequestState
 from bot.tokens.facts import TokenState
 from tests.builders import token_view
@@ -45,3 +46,11 @@ def test_the_requester_is_told_what_was_done_and_may_ask_again_for_the_rest(
     assert f"{outcomes[Outcome.SUCCESS]} done" in said(told)
     assert ("Request again" in buttons(told)) is is_offered
     assert ("Request again" in buttons(blocks.result(done, texts=OTHER))) is is_offered
+
+
+def test_how_much_was_read_of_a_file_is_no_warning() -> None:
+    found = Found(remarks=["8 rows read: 3 serial numbers.", "1 row without a serial number left out."])
+    view = request(state=RequestState.PREVIEW, found=found, approvers=("U0ANA",))
+    shown = said(blocks.preview(view, texts=OTHER, actor="U0BEN", approvals="required"))
+    assert "\n8 rows read" in shown
+    assert ":warning: 1 row without" in shown
