@@ -84,8 +84,7 @@ class Deciding:
             await self._books.claim(session, delivery)
             await self._lock(session, seen)
             view = await self._pending(session, request_id, actor, Role.APPROVER)
-            if self._books.settings.approvals == "required" and view.requested_by == actor.id:
-                raise OwnRequest(view.label)
+            self.check_decidable(view, actor=actor)
             self._refuse_changed(view, changes, may_ask=may_ask)
             await self._begin(session, view, actor, by_what=by_what)
             view = await self._books.load(session, request_id, actor, Role.APPROVER)
@@ -131,9 +130,14 @@ class Deciding:
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
             view = await self._pending(session, request_id, actor, Role.APPROVER)
-            if self._books.settings.approvals == "required" and view.requested_by == actor.id:
-                raise OwnRequest(view.label)
+            self.check_decidable(view, actor=actor)
             return await self._end(session, view, actor, RequestState.DENIED, reason=reason)
+
+    def check_decidable(self, view: RequestView, *, actor: Actor) -> None:
+        """Refuse what is decided already or somebody's own. Raises `AlreadyDecided`, `OwnRequest`."""
+        self._check_pending(view)
+        if self._books.settings.approvals == "required" and view.requested_by == actor.id:
+            raise OwnRequest(view.label)
 
     async def cancel(self, request_id: str, *, actor: Actor, delivery: str | None = None) -> RequestView:
         """Cancel a request: its requester, or an admin."""
@@ -186,11 +190,14 @@ class Deciding:
 
     async def _pending(self, session: AsyncSession, request_id: str, actor: Actor, role: Role) -> RequestView:
         view = await self._books.load(session, request_id, actor, role)
+        self._check_pending(view)
+        return view
+
+    def _check_pending(self, view: RequestView) -> None:
         if view.state is not RequestState.PENDING:
             raise AlreadyDecided(view.label, rules.how_it_ended(view))
         if view.expires_at is not None and view.expires_at <= self._books.clock.now():
             raise AlreadyDecided(view.label, "has expired")
-        return view
 
     async def _begin(self, session: AsyncSession, view: RequestView, actor: Actor, *, by_what: str) -> None:
         """Put a request to work, which takes its devices; no two requests have one device."""

@@ -53,6 +53,7 @@ class AssignmentService:
         self.send = deciding.send
         self.approve = deciding.approve
         self.deny = deciding.deny
+        self.check_decidable = deciding.check_decidable
         self.cancel = deciding.cancel
         self.stop = deciding.stop
         self.expire = deciding.expire

@@ -215,7 +215,10 @@ class _Screens:
     async def press_deny(self, call: Call) -> None:
         view = await self._service.get_by_id(call.value, actor=call.actor)
         call.actor.require(Role.APPROVER, tags=view.tags)
-        await call.open_modal(blocks.deny_modal(view))
+        # Nobody writes a reason that is refused afterwards.
+        async with _told_if_late(call):
+            self._service.check_decidable(view, actor=call.actor)
+            await call.open_modal(blocks.deny_modal(view))
 
     async def check_deny(self, call: Call) -> View | None:
         if not call.state.text("reason"):
