@@ -23,6 +23,7 @@ from bot.alerts.facts import AlertView
 from bot.alerts.gathering import Gathering
 from bot.alerts.service import AlertService
 from bot.assignments import changes_slack as change_screens
+from bot.assignments import glass_slack as glass_screens
 from bot.assignments import jobs as assignment_jobs
 from bot.assignments import new_slack as new_assignment
 from bot.assignments import slack as assignment_screens
@@ -473,6 +474,7 @@ def _router(wired: Services, slack: Slack) -> Router:
         approvals=settings.approvals,
     )
     new_assignment.register(router, wired.assignments, wired.profiles, approvals=settings.approvals)
+    glass_screens.register(router, wired.assignments)
     alert_screens.register(router, wired.alerts, poster=slack.poster)
     return router
 

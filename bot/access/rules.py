@@ -2,8 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from bot.access.errors import (
     GRANTABLE,
@@ -24,6 +26,8 @@ _GROUP = re.compile(r"S[A-Z0-9]{2,}")
 _TAG = re.compile(r"[a-z0-9._-]{1,40}")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
+#: For how long a role that was taken counts as held where somebody wants to act alone.
+COUNTED_AFTER = timedelta(hours=24)
 #: What the secret of an API token begins with, so that people and scanners know one where they see it.
 API_TOKEN_BEGINS = "eb_"
 #: 32 random bytes, url-safe.
@@ -72,6 +76,22 @@ def rights_of(
     if not held:
         return Rights.of(default_role)
     return Rights(tuple(Grant(each.role, each.tags) for each in held))
+
+
+def covers(granted: frozenset[str] | None, tags: frozenset[str]) -> bool:
+    return granted is None or bool(granted & tags)
+
+
+def is_group(subject: str) -> bool:
+    return _GROUP.fullmatch(subject) is not None
+
+
+def was_held(detail: Mapping[str, Any], role: Role, tags: frozenset[str]) -> bool:
+    """Say whether a grant that an entry of the audit took or replaced gave at least `role` for `tags`."""
+    before = detail.get("tags_before")
+    if before is None or Role[str(detail["role"]).upper()] < role:
+        return False
+    return covers(None if isinstance(before, str) else frozenset(before), tags)
 
 
 def admin_tags(rights: Rights) -> frozenset[str] | None:

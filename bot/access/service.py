@@ -1,7 +1,7 @@
 """Who may do what: grants from chat, admins from the settings, members of user groups from Slack."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -44,6 +44,21 @@ class RoleTable:
     default_role: Role
 
 
+@dataclass(frozen=True, slots=True)
+class CouldHold:
+    """Who could hold a role: in doubt, more than do.
+
+    `lately` are those of `people` who could only because it was taken less than a day ago; `unclear` are
+    user groups of which Slack does not say who is in them. `grants` are those that were looked at.
+    """
+
+    everybody: bool
+    people: frozenset[str]
+    lately: frozenset[str]
+    unclear: tuple[str, ...]
+    grants: tuple[Granted, ...]
+
+
 class AccessService:
     """Grants and revokes roles, and says what a person may do."""
 
@@ -83,6 +98,33 @@ class AccessService:
         members = await asyncio.gather(*(self._members(group) for group in groups))
         people = {each.subject for each in held if each.kind is SubjectKind.PERSON}
         return frozenset(people.union(self._settings.admins, *members))
+
+    async def could_hold(self, role: Role, *, tags: frozenset[str]) -> CouldHold:
+        """Return who could hold a role for `tags`; what was taken in the last 24 hours counts as held."""
+        async with self._db.read() as session:
+            grants = await store.grants(session)
+        entries = await self._audit.since(
+            ("role.revoked", "role.granted"), self._clock.now() - rules.COUNTED_AFTER
+        )
+        held = {each.subject for each in grants if each.role >= role and rules.covers(each.tags, tags)}
+        taken = {each.subject_id for each in entries if rules.was_held(each.detail, role, tags)}
+        told = {
+            subject: await self._told(subject) if rules.is_group(subject) else (subject,)
+            for subject in sorted(held | taken)
+        }
+        now = {person for subject in held for person in told[subject] or ()}.union(self._settings.admins)
+        before = {person for subject in taken for person in told[subject] or ()}
+        return CouldHold(
+            everybody=self._settings.default_role >= role,
+            people=frozenset(now | before),
+            lately=frozenset(before - now),
+            unclear=tuple(subject for subject, people in told.items() if people is None),
+            grants=tuple(grants),
+        )
+
+    async def are_granted_in(self, session: AsyncSession, grants: Sequence[Granted]) -> bool:
+        """Say inside a transaction whether the grants are still these; none is taken before its end."""
+        return list(grants) == await store.grants(session, locks=True)
 
     async def groups(self, role: Role, *, tags: frozenset[str]) -> list[str]:
         """Return the user groups that hold a role, or a higher one, for `tags`."""

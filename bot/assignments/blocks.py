@@ -39,6 +39,7 @@ APPROVE = "request.approve"
 DENY = "request.deny"
 DETAILS = "request.details"
 CANCEL = "request.cancel"
+BREAK_GLASS = "request.break_glass"
 STOP = "request.stop"
 AGAIN = "request.again"
 UNDO = "request.undo"
@@ -82,8 +83,12 @@ def preview(view: RequestView, *, texts: BackendTexts, actor: str, approvals: st
     lines += [escape(text) for text in found.remarks[:1]]
     told = [escape(text) for text in (*found.remarks[1:], *sentences(found, service=texts.service))]
     told += _warnings(view, texts=texts)
-    if approvals == "required" and not set(view.approvers) - {actor}:
-        told.append("Nobody but you could approve this: an admin has to grant somebody the role approver.")
+    if approvals == "required" and not view.may_all_approve and not set(view.approvers) - {actor}:
+        who = "Nobody but you" if actor in view.approvers else "Nobody"
+        told.append(
+            f"{who} could approve this. Next: an admin grants somebody else the role approver. An admin who"
+            " requests it can otherwise break the glass, an hour after it was sent."
+        )
     row = [button(_send_label(approvals), action_id=SEND, value=view.id, style="primary")]
     if found.waiting:
         row.insert(0, _waiting_button(view))
@@ -273,7 +278,8 @@ def who_decides(view: RequestView, *, approvals: str) -> str:
     able = able_to_decide(view, approvals=approvals)
     if not able:
         who = "but the requester " if view.requested_by in view.approvers else ""
-        return f"Nobody {who}holds approver for this token: an admin grants the role."
+        glass = f" Until then {mention(view.requested_by)} can break the glass." if view.is_glass_open else ""
+        return f"Nobody {who}holds approver for this token: an admin grants the role.{glass}"
     shown = ", ".join(mention(each) for each in able[:NAMED])
     return f"Can decide: {shown}{' and others' if len(able) > NAMED else ''}."
 
@@ -306,6 +312,8 @@ def _decision_buttons(view: RequestView) -> Block:
         button("Details", action_id=DETAILS, value=view.id),
         button("Cancel", action_id=CANCEL, value=view.id),
     ]
+    if view.is_glass_open:
+        row.append(button("Break glass", action_id=BREAK_GLASS, value=view.id, style="danger"))
     if view.stale or view.changes:
         row.append(button("Request again", action_id=AGAIN, value=view.id))
     return actions(*row)
@@ -356,7 +364,8 @@ def _decided(view: RequestView, now: datetime) -> str:
     head = f"{view.label} {rules.how_it_ended(view)}{at}."
     lines = [head]
     if view.decision_reason:
-        lines.append(f"Reason: “{escape(view.decision_reason)}”")
+        what_for = "Reason" if view.glass_broken_at is None else "Why the glass was broken"
+        lines.append(f"{what_for}: “{escape(view.decision_reason)}”")
     if view.stop_asked_by is not None and view.state is RequestState.RUNNING:
         lines.append(f"Stopped by {mention(view.stop_asked_by)}: it ends after the batch under way.")
     if view.devices and view.state in (RequestState.RUNNING, RequestState.DONE, RequestState.STOPPED):

@@ -20,6 +20,7 @@ from bot.assignments.errors import (
     Stale,
 )
 from bot.assignments.facts import Change, ChangeKind, RequestView
+from bot.assignments.glass import Glass
 from bot.assignments.models import RequestState
 from bot.assignments.since import Since
 from bot.kit.actor import Actor, Role
@@ -32,6 +33,7 @@ class Deciding:
         self._books = books
         self._effects = Effects(books)
         self._since = since
+        self._glass = Glass(books)
 
     async def send(
         self, request_id: str, *, actor: Actor, typed: str | None = None, delivery: str | None = None
@@ -75,18 +77,42 @@ class Deciding:
 
         Raises `AlreadyDecided`, `OwnRequest`, `Stale`, `HeldElsewhere`, `NotAllowed`.
         """
+        return await self._approve(request_id, actor=actor, delivery=delivery)
+
+    async def break_glass(
+        self, request_id: str, *, actor: Actor, reason: str, delivery: str | None = None
+    ) -> RequestView:
+        """Approve one's own request as an admin, while nobody else could. It is counted now.
+
+        Raises `GlassClosed`, `GlassReasonShort`, and what `approve` raises.
+        """
+        typed = rules.glass_reason(reason)
+        return await self._approve(request_id, actor=actor, delivery=delivery, glass=typed)
+
+    async def _approve(
+        self, request_id: str, *, actor: Actor, delivery: str | None, glass: str | None = None
+    ) -> RequestView:
         # Slack is asked before the transaction, never inside it.
         async with self._books.db.read() as session:
             seen = await self._books.load(session, request_id, actor, Role.APPROVER)
+        counted = None
+        if glass is not None and seen.state is RequestState.PENDING:
+            counted = await self._glass.count(seen, actor)
         changes, may_ask = await self._changes(seen)
         by_what = await self._books.access.granted_by(actor.id, Role.APPROVER, tags=seen.tags)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
             await self._lock(session, seen)
             view = await self._pending(session, request_id, actor, Role.APPROVER)
-            self.check_decidable(view, actor=actor)
+            if counted is not None:
+                await self._glass.confirm_in(session, view, counted)
+            else:
+                self.check_decidable(view, actor=actor)
             self._refuse_changed(view, changes, may_ask=may_ask)
-            await self._begin(session, view, actor, by_what=by_what)
+            await self._begin(session, view, actor, by_what=by_what, glass=glass if counted else None)
+            if counted is not None:
+                detail = {"reason": glass, "counted": [actor.id], "not_active": list(counted.gone)}
+                await self._books.record(session, actor, "request.glass_broken", view, detail)
             view = await self._books.load(session, request_id, actor, Role.APPROVER)
         self._effects.look(view)
         return view
@@ -199,15 +225,25 @@ class Deciding:
         if view.expires_at is not None and view.expires_at <= self._books.clock.now():
             raise AlreadyDecided(view.label, "has expired")
 
-    async def _begin(self, session: AsyncSession, view: RequestView, actor: Actor, *, by_what: str) -> None:
+    async def _begin(
+        self,
+        session: AsyncSession,
+        view: RequestView,
+        actor: Actor,
+        *,
+        by_what: str,
+        glass: str | None = None,
+    ) -> None:
         """Put a request to work, which takes its devices; no two requests have one device."""
         await store.lock(session)
-        values = {
+        values: dict[str, Any] = {
             "state": RequestState.RUNNING.value,
             "decided_by": actor.id,
             "decided_at": self._books.clock.now(),
             "decided_as": by_what,
         }
+        if glass is not None:
+            values |= {"glass_broken_at": values["decided_at"], "decision_reason": glass}
         if not await store.change(session, view.id, values, state=RequestState.PENDING):
             now = await self._books.load(session, view.id, actor, Role.VIEWER)
             raise AlreadyDecided(now.label, rules.how_it_ended(now))

@@ -99,6 +99,18 @@ class OwnRequest(AssignmentFault):
         )
 
 
+class GlassClosed(AssignmentFault):
+    """An admin may not approve alone now; `why` completes a sentence."""
+
+    def __init__(self, label: str, why: str, next_step: str) -> None:
+        super().__init__(f"The glass of {label} stays whole: {why}.", next_step=next_step)
+
+
+class GlassReasonShort(AssignmentFault):
+    def __init__(self, least: int) -> None:
+        super().__init__(f"Say why in at least {least} characters: the channel and the audit are told.")
+
+
 class NotYours(AssignmentFault):
     def __init__(self, label: str) -> None:
         super().__init__(f"{label} can be cancelled by who requested it, or by an admin.")

@@ -115,7 +115,9 @@ class RequestView:
     approvers: tuple[str, ...] = ()
     undoes_id: str | None = None
     decided_as: str | None = None
+    is_glass_open: bool = False
     glass_broken_at: datetime | None = None
+    is_glass_told: bool = False
     rests_because: str | None = None
     stale: Change | None = None
     changes: tuple[Change, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from bot.assignments import blocks, wording
+from bot.assignments import blocks, glass_blocks, wording
 from bot.assignments.books import SYSTEM
 from bot.assignments.facts import RequestView
 from bot.assignments.models import Outcome, RequestState
@@ -161,6 +161,8 @@ class RequestRunner:
         try:
             if view.shown < view.version:
                 view = await self._show_card(view)
+            if view.glass_broken_at is not None and not view.is_glass_told:
+                await self._tell_glass(view)
             if not view.state.is_open and not view.is_requester_told:
                 await self._tell_requester(view)
             is_carried_out = view.state in (RequestState.DONE, RequestState.STOPPED)
@@ -200,6 +202,22 @@ class RequestRunner:
                 await self._poster.update(found, message)
                 return found
         return await self._poster.post(channel, message, metadata=blocks.metadata_of(view))
+
+    async def _tell_glass(self, view: RequestView) -> None:
+        """Tell the channel, once, that somebody approved alone."""
+        channel, found = view.channel or "", None
+        with contextlib.suppress(SlackRefused):
+            found = await self._poster.find(
+                channel, kind="request_glass", id=view.id, thread_ts=view.message_ts
+            )
+        if found is None:
+            mentions = await self._service.glass.mentioned(view)
+            message = glass_blocks.broken(view, mentions=mentions, slash=self._service.slash)
+            metadata = {"event_type": "request_glass", "event_payload": {"id": view.id}}
+            await self._poster.post(
+                channel, message, thread_ts=view.message_ts, broadcast=True, metadata=metadata
+            )
+        await self._service.glass.note_told(view.id)
 
     async def _tell_requester(self, view: RequestView) -> None:
         """Tell who asked, unless they decided; who cannot be written to is passed over."""

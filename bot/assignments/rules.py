@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from bot.assignments.errors import PlatformDiffers, PlatformWrong
+from bot.assignments.errors import GlassReasonShort, PlatformDiffers, PlatformWrong
 from bot.assignments.facts import Change, ChangeKind, Found, RequestView
 from bot.assignments.models import Action, Request, RequestDevice, RequestState
 from bot.backend.profile import Platform, ProfilePlatform, ProfileSettings
@@ -28,6 +28,9 @@ TRY_AGAIN = (timedelta(minutes=1), timedelta(minutes=5))
 REST = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 #: How long to wait before what Slack did not take is told again, by how often that was in a row.
 TELL_AGAIN = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(hours=1))
+#: From what age on an admin may approve their own request alone, where nobody else could.
+GLASS_AFTER = timedelta(hours=1)
+GLASS_REASON = 10
 #: By what a request runs where nobody has to approve; the audit says it too.
 APPROVALS_OFF = "approvals are off"
 #: Why an undo passes a device over; it stands in the file of results.
@@ -204,6 +207,14 @@ def is_half_over(request: Request, now: datetime) -> bool:
     return now >= request.requested_at + (request.expires_at - request.requested_at) / 2
 
 
+def glass_reason(typed: str) -> str:
+    """Return the reason for breaking the glass. Raises `GlassReasonShort`."""
+    reason = typed.strip()[:500]
+    if len(reason) < GLASS_REASON:
+        raise GlassReasonShort(GLASS_REASON)
+    return reason
+
+
 def how_it_ended(view: RequestView) -> str:
     """Say in plain words what became of a request that is not pending any more; people stand as mentions."""
     by = f" by <@{view.decided_by}>" if view.decided_by else ""
@@ -224,7 +235,7 @@ def _how_granted(view: RequestView, by: str) -> str:
     if view.decided_as == APPROVALS_OFF:
         return "needed no approval"
     if view.glass_broken_at is not None:
-        return f"was approved{by} alone, by break glass,"
+        return f"was approved{by} by break glass"
     if view.decided_by == view.requested_by:
         return f"was confirmed{by}, who requested it,"
     return f"was approved{by}"

@@ -13,6 +13,7 @@ from bot.assignments.defaults import DefaultChanges
 from bot.assignments.errors import PreviewGone, RequestUnknown
 from bot.assignments.facts import DeviceResultRow, RequestView
 from bot.assignments.giving import Giving
+from bot.assignments.glass import Glass
 from bot.assignments.models import Action, Outcome, RequestState
 from bot.assignments.pending import PendingRequests
 from bot.assignments.previews import Previews
@@ -58,6 +59,8 @@ class AssignmentService:
         self.stop = deciding.stop
         self.expire = deciding.expire
         self.judge = Giving(self._books, devices).judge
+        self.glass = Glass(self._books)
+        self.break_glass = deciding.break_glass
         self.reminding = Reminding(self._books)
         self.watch = Watching(self._books, devices).look
         self.due = carrying.due
@@ -72,6 +75,10 @@ class AssignmentService:
     def approvals(self) -> str:
         """Return the policy of the settings: `required`, `self` or `off`."""
         return self._books.settings.approvals
+
+    @property
+    def slash(self) -> str:
+        return self._books.settings.command
 
     @property
     def texts(self) -> BackendTexts:

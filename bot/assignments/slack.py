@@ -280,7 +280,7 @@ class _Screens:
         await self._details(call, await self._service.get_by_id(call.value, actor=call.actor))
 
     async def _details(self, call: Call, view: RequestView) -> None:
-        view = await self._service.as_it_is(view)
+        view = await self._service.glass.seen_by(await self._service.as_it_is(view), call.actor)
         rows = await self._service.results(view.id, actor=call.actor, most=20)
         await call.answer(blocks.details(view, rows, texts=self._texts, now=self._service.clock.now()))
 

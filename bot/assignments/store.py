@@ -158,6 +158,14 @@ async def unreminded(session: AsyncSession, *, now: datetime) -> Sequence[Reques
     return (await session.scalars(query.order_by(col(Request.expires_at)))).all()
 
 
+async def unshielded(session: AsyncSession, *, asked_before: datetime, most: int) -> Sequence[Request]:
+    """Return undecided requests that were sent by a moment, the first to expire first."""
+    query = sa.select(Request).where(
+        col(Request.state) == RequestState.PENDING.value, col(Request.requested_at) <= asked_before
+    )
+    return (await session.scalars(query.order_by(col(Request.expires_at)).limit(most))).all()
+
+
 async def note_reminded(session: AsyncSession, request_id: str, *, at: datetime) -> bool:
     """Note that an undecided request is reminded of. Returns False where it was before, or is decided."""
     noted = await session.execute(
@@ -208,6 +216,7 @@ async def unshown(session: AsyncSession, *, now: datetime) -> Sequence[Request]:
         col(Request.tell_again_at).is_(None) | (col(Request.tell_again_at) <= now),
         (col(Request.shown) < col(Request.version))
         | (col(Request.state).in_(ended) & col(Request.result_told_at).is_(None))
+        | (col(Request.glass_broken_at).is_not(None) & col(Request.glass_told_at).is_(None))
         | (col(Request.state).in_(told) & col(Request.requester_told_at).is_(None)),
     )
     return (await session.scalars(query)).all()

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from bot.assignments import blocks
 from bot.assignments.facts import RequestView
+from bot.assignments.glass import GLASS_EVERY
 from bot.assignments.service import AssignmentService
 from bot.assignments.watching import WATCH_EVERY
 from bot.kit.errors import EnrollbotError
@@ -20,6 +21,7 @@ def register(jobs: Jobs, service: AssignmentService, *, poster: Poster) -> None:
     """Register the jobs that look at undecided requests."""
     watcher = RequestWatcher(service, poster=poster)
     jobs.every("assignments.watch", WATCH_EVERY, watcher.watch)
+    jobs.every("assignments.glass", GLASS_EVERY, watcher.look_at_glass)
     jobs.every("assignments.reminders", REMIND_EVERY, watcher.remind, does="reminds of undecided requests")
 
 
@@ -33,6 +35,11 @@ class RequestWatcher:
     async def watch(self, _slot: datetime) -> None:
         """Mark what has changed since; the cards are then shown anew at once."""
         if await self._service.watch():
+            self._service.look_now()
+
+    async def look_at_glass(self, _slot: datetime) -> None:
+        """Offer an admin to approve alone while nobody else could, and take the offer back."""
+        if await self._service.glass.look():
             self._service.look_now()
 
     async def remind(self, _slot: datetime) -> None:

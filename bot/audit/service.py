@@ -5,6 +5,7 @@ import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,11 @@ class AuditService:
         Entries are written one after the other, so that none appears later between those that were read.
         """
         return await store.acts_after(session, number, limit=limit)
+
+    async def since(self, actions: Collection[str], at: datetime) -> list[AuditEntry]:
+        """Return the entries of some acts from a moment on, for rules that look back; oldest first."""
+        async with self._db.read() as session:
+            return await store.since(session, actions, at)
 
     async def newest(self, *, limit: int) -> list[AuditEntry]:
         """Return the newest entries, newest first."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -56,6 +57,12 @@ async def acts_after(session: AsyncSession, number: int, *, limit: int) -> list[
 async def newest(session: AsyncSession, *, limit: int) -> list[AuditEntry]:
     query = sa.select(AuditEntry).order_by(col(AuditEntry.number).desc()).limit(limit)
     return list((await session.execute(query)).scalars())
+
+
+async def since(session: AsyncSession, actions: Collection[str], at: datetime) -> list[AuditEntry]:
+    """Return the entries of some acts from a moment on, oldest first."""
+    query = sa.select(AuditEntry).where(col(AuditEntry.action).in_(list(actions)), col(AuditEntry.at) >= at)
+    return list((await session.scalars(query.order_by(col(AuditEntry.number)))).all())
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ TOLD = frozenset(
         *(f"deadline.{act}" for act in ("added", "changed", "removed")),
         *(f"request.{act}" for act in ("sent", "approved", "denied", "cancelled", "expired", "stopped")),
         "request.carried_out",
+        "request.glass_broken",
     }
 )
 GIVE_UP_AFTER = timedelta(days=1)

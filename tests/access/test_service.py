@@ -53,6 +53,34 @@ def room(database: Database, clock: FakeClock, keyring: Keyring) -> Room:
     return Room(database, clock, keyring)
 
 
+async def test_who_could_hold_a_role_counts_what_was_taken_in_the_last_day(
+    room: Room, clock: FakeClock
+) -> None:
+    async def could(*tags: str) -> set[str]:
+        found = await room.access.could_hold(Role.APPROVER, tags=frozenset(tags))
+        assert not found.everybody
+        return set(found.people) - {"UROOT"}
+
+    await room.grant("UEVE", Role.OPERATOR)
+    await room.grant("UKIM", Role.APPROVER, "schools")
+    await room.grant("S01", Role.APPROVER, "clinics")
+    assert await could() == set()
+    assert await could("schools") == {"UKIM"}
+    assert await could("clinics") == {"UBEN", "UOLE"}
+    await room.grant("UKIM", Role.APPROVER, "shops")
+    await room.access.revoke("S01", role=None, actor=ANA)
+    clock.move(timedelta(hours=24))
+    assert await could("schools") == {"UKIM"}
+    found = await room.access.could_hold(Role.APPROVER, tags=frozenset({"clinics"}))
+    assert found.lately == {"UBEN", "UOLE"}
+    del room.groups["S01"]
+    found = await room.access.could_hold(Role.APPROVER, tags=frozenset({"clinics"}))
+    assert found.unclear == ("S01",)
+    clock.move(timedelta(seconds=1))
+    assert await could("schools") == await could("clinics") == set()
+    assert await could("shops") == {"UKIM"}
+
+
 async def test_who_has_no_grant_has_the_default_role_and_admins_by_settings_are_unlimited(room: Room) -> None:
     assert await room.role("UBEN") is Role.VIEWER
     assert await room.access.rights("UROOT") == Rights.of(Role.ADMIN)
