@@ -9,6 +9,7 @@ from enum import Enum, auto
 from typing import Any
 
 import msgspec
+import pytest
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,18 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     fault: Fault | None = None
+
+    @property
+    def waited_for(self) -> float:
+        """How many seconds a client of a test waits: short only where the answer never comes."""
+        return 0.1 if self.fault is Fault.STALL else 10.0
+
+
+def reply_of(request: pytest.FixtureRequest) -> Reply:
+    """Return the reply that a test is run with, an everyday one where it names none."""
+    callspec = getattr(request.node, "callspec", None)
+    reply = callspec.params.get("reply") if callspec else None
+    return reply if isinstance(reply, Reply) else Reply()
 
 
 def json_reply(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:

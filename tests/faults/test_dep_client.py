@@ -18,7 +18,7 @@ from bot.apple.dep.client import DepClient, DepService
 from bot.apple.exchange import Patience
 from bot.backend.port import Session
 from tests.fakes.clock import FakeClock
-from tests.fakes.scripted_http import Asked, Fault, Reply, ScriptedHttp, json_reply, word_reply
+from tests.fakes.scripted_http import Asked, Fault, Reply, ScriptedHttp, json_reply, reply_of, word_reply
 from tests.fakes.sessions import FakeSessions
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -70,8 +70,10 @@ def plain_http() -> httpx.AsyncClient:
 
 
 @pytest.fixture
-async def client(apple: Apple, clock: FakeClock) -> AsyncIterator[DepClient[Session]]:
-    patience = Patience(connect_s=2, read_s=0.2, exchange_s=2)
+async def client(
+    apple: Apple, clock: FakeClock, request: pytest.FixtureRequest
+) -> AsyncIterator[DepClient[Session]]:
+    patience = Patience(read_s=reply_of(request).waited_for)
     async with plain_http() as http:
         service = DepService(http, base_url=apple.http.url, clock=clock, patience=patience)
         yield DepClient(service, credentials=CREDENTIALS, sessions=FakeSessions())
@@ -304,7 +306,7 @@ async def test_what_does_not_pass_ends_as_a_named_error(
     apple: Apple, clock: FakeClock, what: str, reply: Reply, expected: type[errors.Transient]
 ) -> None:
     apple.http.otherwise = lambda asked: apple.answer(asked) if asked.path == "/session" else reply
-    patience = Patience(read_s=0.05, tries=4)
+    patience = Patience(read_s=reply.waited_for, tries=4)
     async with plain_http() as http:
         service = DepService(http, base_url=apple.http.url, clock=clock, patience=patience)
         client = DepClient(service, credentials=CREDENTIALS, sessions=FakeSessions())

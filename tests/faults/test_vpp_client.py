@@ -15,7 +15,7 @@ from bot.apple.exchange import Patience
 from bot.apple.vpp import errors
 from bot.apple.vpp.client import VppClient, VppService, may_follow
 from tests.fakes.clock import FakeClock
-from tests.fakes.scripted_http import Asked, Fault, Reply, ScriptedHttp, json_reply
+from tests.fakes.scripted_http import Asked, Fault, Reply, ScriptedHttp, json_reply, reply_of
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 TOKEN = SecretStr("eyJplanted+token/==")
@@ -86,8 +86,10 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def service(apple: Apple, clock: FakeClock) -> AsyncIterator[VppService]:
-    patience = Patience(connect_s=2, read_s=0.1, exchange_s=2)
+async def service(
+    apple: Apple, clock: FakeClock, request: pytest.FixtureRequest
+) -> AsyncIterator[VppService]:
+    patience = Patience(read_s=reply_of(request).waited_for)
     async with httpx.AsyncClient(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)) as http:
         yield VppService(http, base_url=apple.http.url + BASE, clock=clock, patience=patience)
 
