@@ -244,11 +244,7 @@ def _warnings(view: RequestView, *, texts: BackendTexts) -> list[str]:
         told += wording.of_licences(found)
     if found.other_platform:
         told.append(f"{how_many(found.other_platform)} of another platform than the profile is for.")
-    if found.overlaps:
-        overlapping = sum(found.overlaps.values())
-        verb = "stands" if overlapping == 1 else "stand"
-        told.append(f"{how_many(overlapping)} also {verb} in another open request.")
-    return told
+    return [*told, *wording.of_overlaps(found)]
 
 
 def _of_taking_back(view: RequestView, *, texts: BackendTexts) -> list[str]:

@@ -1,6 +1,7 @@
 """What every act on requests shares: loading, showing, claiming and recording."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -141,6 +142,17 @@ class Books:
             await store.add(session, request, devices)
             return await self.view(session, request)
 
+    async def others(
+        self, inside: Sequence[DeviceRow], holders: Sequence[str]
+    ) -> tuple[dict[str, int], dict[str, int]]:
+        """Name the requests that are in the way: undecided ones about these devices, and the holders.
+
+        `holders` has the id of the running request for each device that is left out for it.
+        """
+        async with self.db.read() as session:
+            overlaps = await store.overlaps(session, [row.serial for row in inside])
+            return await store.counted(session, overlaps), await store.counted(session, Counter(holders))
+
     async def with_approvers(self, view: RequestView) -> RequestView:
         """Name who may approve: asks Slack who is still active, so never inside a transaction."""
         holders = sorted(await self.access.holders(Role.APPROVER, tags=view.tags))
@@ -223,8 +235,14 @@ def values_of(found: Found) -> dict[str, Any]:
     return made
 
 
-def sentences(found: Found, *, service: str, labels: Mapping[str, str] | None = None) -> Sequence[str]:
-    """Say why devices are left out, one sentence a reason; `labels` name the requests that hold some."""
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return names in one line, the first of many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def sentences(found: Found, *, service: str) -> Sequence[str]:
+    """Say why devices are left out, one sentence a reason."""
     texts = {
         "unknown": "not known here, nor to {service} on a token that you may see",
         "unasked": "not known here, and {service} could not be asked about them",
@@ -232,7 +250,7 @@ def sentences(found: Found, *, service: str, labels: Mapping[str, str] | None = 
         "elsewhere": "of another token",
         "already": "already as asked",
         "changed": "changed by somebody else since",
-        "held": "being worked on in another request",
+        "held": f"held by {listed(list(found.held_by)) or 'another request'}",
     }
     told = []
     for reason, count in found.left_out.items():

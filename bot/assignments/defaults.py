@@ -57,7 +57,10 @@ class DefaultChanges:
             raise NothingToChange(f"{how} of token {token.name} already.")
         counts = await self._devices.counts([token.id])
         inside = waiting if includes_waiting else []
-        found = rules.found_of(inside, {}, platform=None, overlaps={}, of_token=counts[token.id].present)
+        overlaps, _ = await self._books.others(inside, [])
+        found = rules.found_of(
+            inside, {}, platform=None, overlaps=overlaps, of_token=counts[token.id].present
+        )
         names = {platform.value: each.profile_name for platform, each in before.items()}
         request = Request(
             id=new_id(),

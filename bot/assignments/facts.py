@@ -38,8 +38,10 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     out: `unknown`, `unasked` (the service did not say), `removed`, `elsewhere` (of another token), `already`
     (carry the profile), `held` (in a running request), `changed` (by somebody else, after what is undone).
     `set_up` and `other_platform` count devices of the request that deserve a warning. `examples` are a few
-    serials for each reason. `undoes` is the label of the request that is undone, `gives` counts what its
-    devices are given back, with an empty name for those that had no profile.
+    serials for each reason. `overlaps` counts devices of the request that other undecided requests are about,
+    `held_by` those left out that a running one works on, both by what it is called. `undoes` is the label of
+    the request that is undone, `gives` counts what its devices are given back, with an empty name for those
+    that had no profile.
 
     `portal_needed` devices need a Company Portal licence of `portal_left`, None without a limit;
     `portal_stops` says why they would get none, empty where they do.
@@ -56,6 +58,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     set_up: int = 0
     other_platform: int = 0
     overlaps: dict[str, int] = msgspec.field(default_factory=dict)
+    held_by: dict[str, int] = msgspec.field(default_factory=dict)
     of_token: int = 0
     remarks: list[str] = msgspec.field(default_factory=list)
     undoes: str = ""

@@ -60,8 +60,7 @@ class Previews:
                 inside.append(row)
             else:
                 outside.setdefault(why, []).append(row.serial)
-        async with self._books.db.read() as session:
-            overlaps = await store.overlaps(session, [row.serial for row in inside])
+        overlaps, held_by = await self._books.others(inside, [held[each] for each in outside.get("held", ())])
         counts = await self._devices.counts([token.id])
         found = rules.found_of(
             inside,
@@ -69,6 +68,7 @@ class Previews:
             platform=profile.settings.platform if profile else None,
             overlaps=overlaps,
             of_token=counts[token.id].present,
+            held_by=held_by,
             remarks=remarks,
         )
         if action is Action.ASSIGN and profile is not None:

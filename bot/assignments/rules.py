@@ -96,6 +96,7 @@ def found_of(
     platform: ProfilePlatform | None,
     overlaps: Mapping[str, int],
     of_token: int,
+    held_by: Mapping[str, int] | None = None,
     remarks: Sequence[str] = (),
 ) -> Found:
     """Count what a preview found. `outside` are the serials left out, by reason."""
@@ -114,6 +115,7 @@ def found_of(
         set_up=len(set_up),
         other_platform=len(others),
         overlaps=dict(overlaps),
+        held_by=dict(held_by or {}),
         of_token=of_token,
         remarks=list(remarks),
     )

@@ -271,13 +271,18 @@ async def serials(session: AsyncSession, request_id: str) -> list[str]:
 
 
 async def labels(session: AsyncSession, request_ids: Collection[str]) -> str:
-    """Return what a few requests are called, in one line; what is given after a sync has no number."""
-    query = sa.select(col(Request.number)).where(col(Request.id).in_(list(request_ids)[:3]))
-    numbers = await session.scalars(query.order_by(col(Request.number)))
-    return (
-        ", ".join(f"REQ-{number}" for number in numbers if number is not None)
-        or "the assignment of a default profile"
-    )
+    """Return what a few requests are called, in one line."""
+    return ", ".join(await counted(session, dict.fromkeys(list(request_ids)[:3], 1)))
+
+
+async def counted(session: AsyncSession, counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts of requests by what these are called; what is given after a sync has no number."""
+    query = sa.select(col(Request.id), col(Request.number)).where(col(Request.id).in_(list(counts)))
+    named: dict[str, int] = {}
+    for request_id, number in await session.execute(query.order_by(col(Request.number))):
+        label = f"REQ-{number}" if number is not None else "the assignment of a default profile"
+        named[label] = named.get(label, 0) + counts[request_id]
+    return named
 
 
 async def whys(session: AsyncSession, request_id: str) -> list[str]:

@@ -47,7 +47,8 @@ class Undoing:
                 outside.setdefault(why or "removed", []).append(device.serial)
             elif not (leaves_set_up and row.profile_status == "pushed"):
                 inside.append((row, device.previous_uuid))
-        found = await self._found(before, inside, outside)
+        holders = [held[each] for each in outside.get("held", ())]
+        found = await self._found(before, inside, outside, holders)
         if not inside:
             raise NoDevices(sentences(found, service=self._books.texts.service))
         request = self._request(before, found, actor, len(inside))
@@ -73,9 +74,9 @@ class Undoing:
         before: RequestView,
         inside: Sequence[tuple[DeviceRow, str | None]],
         outside: Mapping[str, Sequence[str]],
+        holders: Sequence[str],
     ) -> Found:
-        async with self._books.db.read() as session:
-            overlaps = await store.overlaps(session, [row.serial for row, _ in inside])
+        overlaps, held_by = await self._books.others([row for row, _ in inside], holders)
         counts = await self._devices.counts([before.token_id])
         found = rules.found_of(
             [row for row, _ in inside],
@@ -83,6 +84,7 @@ class Undoing:
             platform=None,
             overlaps=overlaps,
             of_token=counts[before.token_id].present,
+            held_by=held_by,
         )
         targets = Counter(target for _, target in inside)
         names = await self._names(before, [uuid for uuid in targets if uuid is not None])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from bot.assignments.books import listed
 from bot.assignments.facts import Found, RequestView
 from bot.assignments.models import Action, Outcome, RequestState
 from bot.backend.port import BackendTexts
@@ -99,7 +100,13 @@ def warnings(view: RequestView, *, texts: BackendTexts) -> list[str]:
     told = ["After each sync, new devices get it by themselves, without another approval."]
     if view.devices:
         told.append("Takes effect at the next activation; any that were switched on before need an erase.")
-    return told
+    return [*told, *of_overlaps(view.found)]
+
+
+def of_overlaps(found: Found) -> list[str]:
+    """Return which undecided requests are about some of the same devices."""
+    others = [f"{how_many(count)} in {label}" for label, count in found.overlaps.items()]
+    return [f"Also asked for: {listed(others)}."] if others else []
 
 
 def of_licences(found: Found) -> list[str]:

@@ -7,9 +7,9 @@ import pytest
 from bot.assignments import blocks
 from bot.assignments.changes_blocks import remove_modal
 from bot.assignments.facts import Found
-from bot.assignments.models import Outcome, RequestState
+from bot.assignments.models import Action, Outcome, RequestState
 from bot.tokens.facts import TokenState
-from tests.builders import token_view
+from tests.builders import NOW, token_view
 from tests.home.test_glance_blocks import request
 from tests.tokens.desk import buttons, said
 from tests.tokens.test_words import OTHER, strays
@@ -54,3 +54,16 @@ def test_how_much_was_read_of_a_file_is_no_warning() -> None:
     shown = said(blocks.preview(view, texts=OTHER, actor="U0BEN", approvals="required"))
     assert "\n8 rows read" in shown
     assert ":warning: 1 row without" in shown
+
+
+def test_the_requests_in_the_way_are_named_the_first_of_many() -> None:
+    labels = {f"REQ-{number}": 2 for number in range(1, 8)}
+    found = Found(overlaps=labels, held_by=labels, left_out={"held": 14}, examples={"held": ["C02X"]})
+    shown = said(blocks.preview(request(found=found), texts=OTHER, actor="U0BEN", approvals="off"))
+    assert "14 left out, held by REQ-1, REQ-2, REQ-3, REQ-4, REQ-5 and 2 more: C02X and others." in shown
+    assert "Also asked for: 2 devices in REQ-1, 2 devices in REQ-2, " in shown
+    assert shown.count("2 devices in") == 5
+    default = request(action=Action.DEFAULT, found=Found(overlaps={"REQ-1": 1}))
+    assert "Also asked for: 1 device in REQ-1." in said(
+        blocks.card(default, texts=OTHER, now=NOW, approvals="required")
+    )

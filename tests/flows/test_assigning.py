@@ -177,7 +177,7 @@ async def test_two_requests_with_one_device_are_not_carried_out_together(
     serials = serials_of(ready, 3)
     await requested(ready, serials[:2])
     heard = await ready.types(ready.ben, f'/enroll assign "Sales iPad" {" ".join(serials[1:])}')
-    assert "1 device also stands in another open request" in heard
+    assert "Also asked for: 1 device in REQ-1." in heard
     await requested(ready, serials[1:])
     views = await ready.bot.services.assignments.list_requests(actor=SETUP)
     await asyncio.gather(*(ready.forges(people.ANA, "request.approve", view.id) for view in views))

@@ -81,6 +81,9 @@ async def test_a_token_that_apple_refuses_and_a_request_in_the_way_pass(ready: H
     second, first = views[0], views[1]
     ready.apple.switches.throttled = {serials[1]}
     await ready.bot.services.assignments.approve(first.id, actor=ANA)
+    heard = await ready.types(ready.ben, f'/enroll assign "Sales iPad" {" ".join(serials[1:])}')
+    assert f"1 left out, held by REQ-1: {serials[1]}" in heard
+    assert "Also asked for: 1 device in REQ-2." in heard
     assert await seen(ready, "REQ-2") == [ChangeKind.HELD]
     assert "1 of its devices is being worked on in REQ-1. Approve it when REQ-1 has ended" in ready.posts()
     with pytest.raises(AssignmentFault, match="being worked on in REQ-1"):
