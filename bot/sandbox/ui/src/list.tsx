@@ -119,6 +119,8 @@ export function MessageList({ messages, hasMore, onOlder, onThread, unreadAfter,
   };
   return (
     <div className="list-frame">
+      {/* Charts have a heading of the third level. */}
+      <h2 className="away">Messages</h2>
       <div className="scroller" ref={scroller} tabIndex={0} role="region" aria-label="Channel">
         <div className="above">
           {hasMore && <button type="button" className="link earlier" onClick={() => void older()}>{loading ? "Loading…" : "Show earlier messages"}</button>}
