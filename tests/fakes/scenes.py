@@ -97,14 +97,15 @@ def tokens() -> list[TokenRow]:
     synced = TokenSyncFacts(last_ok_at=NOW - timedelta(hours=2))
     upload = NextStep("Upload the server token.", (NextAction.UPLOAD,))
     return [
-        TokenRow(ending, DeviceCounts(present=812, without_profile=3), synced),
-        TokenRow(token_view("lyon"), DeviceCounts(present=180, without_profile=0), synced),
-        TokenRow(
-            awaiting_token("nice", next_step=upload),
-            DeviceCounts(present=0, without_profile=0),
-            TokenSyncFacts(),
-        ),
+        TokenRow(ending, DeviceCounts(present=812, without_profile=3, by_status={"pushed": 640}), synced),
+        TokenRow(token_view("lyon"), DeviceCounts(present=180, by_status={"pushed": 120}), synced),
+        TokenRow(awaiting_token("nice", next_step=upload), DeviceCounts(), TokenSyncFacts()),
     ]
+
+
+def glance() -> Glance:
+    """How everything stands with those tokens."""
+    return Glance(tokens(), by_profile={"Sales iPad": 596, "Field iPhone": 301, "Kiosk": 92})
 
 
 def every_input() -> Json:
@@ -166,7 +167,7 @@ class Stage:
         self.world.clock.move(timedelta(seconds=1))
         await self.says(
             glance_blocks.status(
-                Glance(tokens()), texts=TEXTS, rights=Rights.of(Role.ADMIN), slash="/enroll", now=NOW
+                glance(), texts=TEXTS, rights=Rights.of(Role.ADMIN), slash="/enroll", now=NOW
             )
         )
         # The thread is the last message: nothing has to be scrolled to open it.
@@ -224,7 +225,7 @@ async def refused_modal(stage: Stage, page: Page) -> None:
 
 async def home(stage: Stage, page: Page) -> None:
     view = glance_blocks.home_tab(
-        Glance(tokens()), texts=TEXTS, rights=Rights.of(Role.ADMIN), slash="/enroll", now=NOW
+        glance(), texts=TEXTS, rights=Rights.of(Role.ADMIN), slash="/enroll", now=NOW
     )
     await stage.world.slack.views_publish(user_id="U0ANA", view=view)
     await page.get_by_role("navigation", name="Channels").get_by_role("button", name="enrollbot").click()

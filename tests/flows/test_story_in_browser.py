@@ -49,7 +49,7 @@ async def get_token_file(browser: BrowserContext, box: Sandbox, certificate: Pat
     """In ABM's page: upload the certificate, download the token file."""
     portal = await browser.new_page()
     await portal.goto(box.abm_url)
-    await portal.get_by_role("link", name="lyon").click()
+    await portal.get_by_role("link", name="lyon", exact=True).click()
     await portal.get_by_label("Public key certificate").set_input_files(certificate)
     await portal.get_by_role("button", name="Upload certificate").click()
     async with portal.expect_download() as download:
