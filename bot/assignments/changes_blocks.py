@@ -13,7 +13,9 @@ REMOVE = "token.remove"
 _OFFERED = 100
 
 
-def remove_modal(token: TokenView, *, texts: BackendTexts, devices: int) -> View:
+def remove_modal(
+    token: TokenView, *, texts: BackendTexts, devices: int, reason: str = "", approvals: str = "required"
+) -> View:
     """Ask for the name to be typed, and say what removal does to how many devices."""
     its_own = "Its 1 device is" if devices == 1 else f"Its {devices:,} devices are"
     told = (
@@ -25,6 +27,7 @@ def remove_modal(token: TokenView, *, texts: BackendTexts, devices: int) -> View
         if token.has_token
         else "Its key pair is deleted at once: a server token made for its certificate cannot be used then."
     )
+    until = "A preview follows" if approvals == "off" else "Nothing is removed before somebody approves it"
     state = escape(token.state.in_words(service=texts.service))
     return modal(
         title="Remove token",
@@ -37,7 +40,13 @@ def remove_modal(token: TokenView, *, texts: BackendTexts, devices: int) -> View
                 label="Name of the token",
                 block_id="name",
                 element=text_input(placeholder=token.name, max_length=60),
-                hint=f"Type {token.name} to go on. Nothing is removed before somebody approves it.",
+                hint=f"Type {token.name} to go on. {until}.",
+            ),
+            input_block(
+                label="Reason",
+                block_id="reason",
+                element=text_input(initial=short(reason, 500), max_length=500),
+                optional=True,
             ),
         ],
     )

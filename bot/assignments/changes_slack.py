@@ -39,19 +39,20 @@ def register(
     router.command(
         "token default",
         role=admin,
-        usage="token default NAME PROFILE | --none [--platform ios|macos|tvos]",
+        usage='token default NAME PROFILE | --none [--platform ios|macos|tvos] [--reason "..."]',
         summary="Choose the profile that new devices of a token get by themselves.",
         spec=Spec(
-            positionals=("NAME", "PROFILE"), options=(Flag("--none"), Option("--platform", "PLATFORM"))
+            positionals=("NAME", "PROFILE"),
+            options=(Flag("--none"), Option("--platform", "PLATFORM"), Option("--reason", "TEXT")),
         ),
         handler=screens.default,
     )
     router.command(
         "token remove",
         role=admin,
-        usage="token remove NAME",
+        usage='token remove NAME [--reason "..."]',
         summary="Remove a token and its secrets, after a second person's approval.",
-        spec=Spec(positionals=("NAME",)),
+        spec=Spec(positionals=("NAME",), options=(Option("--reason", "TEXT"),)),
         handler=screens.open_remove,
     )
     router.action(blocks.WITH_WAITING, role=admin, handler=screens.press_with_waiting)
@@ -102,7 +103,12 @@ class _Screens:
         platforms = rules.platforms_of(call.args.option("--platform"), profile)
         with once():
             question = self._service.preview_default(
-                token.id, actor=call.actor, profile=profile, platforms=platforms, delivery=call.delivery
+                token.id,
+                actor=call.actor,
+                profile=profile,
+                platforms=platforms,
+                reason=call.args.option("--reason"),
+                delivery=call.delivery,
             )
             await self._show(call, await asked(call, question, service=self._texts.service))
 
@@ -170,7 +176,14 @@ class _Screens:
     async def open_remove(self, call: Call) -> None:
         token = await self._admins_token(call)
         counts = (await self._devices.counts([token.id]))[token.id]
-        await call.open_modal(changes_blocks.remove_modal(token, texts=self._texts, devices=counts.present))
+        form = changes_blocks.remove_modal(
+            token,
+            texts=self._texts,
+            devices=counts.present,
+            reason=call.args.option("--reason") or "",
+            approvals=self._approvals,
+        )
+        await call.open_modal(form)
 
     async def check_remove(self, call: Call) -> View | None:
         token = await self._tokens.get_by_id(call.metadata, actor=call.actor)
@@ -181,7 +194,10 @@ class _Screens:
     async def preview_removal(self, call: Call) -> None:
         with once():
             view = await self._service.preview_removal(
-                call.metadata, actor=call.actor, delivery=call.delivery
+                call.metadata,
+                actor=call.actor,
+                reason=call.state.text("reason"),
+                delivery=call.delivery,
             )
             await self._show(call, view)
 

@@ -14,7 +14,7 @@ from bot.kit.actor import Role
 from bot.kit.errors import EnrollbotError
 from bot.profiles.facts import ProfileView
 from bot.profiles.service import ProfileService
-from bot.slack.blocks import View, escape, file_input, input_block, modal, section, text_input
+from bot.slack.blocks import View, escape, file_input, input_block, modal, section, short, text_input
 from bot.slack.call import Call, FieldErrors
 from bot.slack.commands import Flag, Option, Spec
 from bot.slack.router import Router
@@ -306,7 +306,12 @@ def _csv_modal(profile: ProfileView, reason: str) -> View:
                 hint="A column named Serial number is found; else the first column counts. An export of the"
                 " portal works as it is.",
             ),
-            input_block(label="Reason", block_id="reason", element=text_input(initial=reason), optional=True),
+            input_block(
+                label="Reason",
+                block_id="reason",
+                element=text_input(initial=short(reason, 500), max_length=500),
+                optional=True,
+            ),
         ],
     )
 

@@ -101,8 +101,9 @@ async def test_one_platform_alone_gets_another_default_and_none_takes_it_away(re
     house = ready
     await house.types(house.ana, '/enroll token default paris "Sales iPad"')
     await approved(house)
-    await house.types(house.ana, "/enroll token default paris Kiosk --platform macos")
+    await house.types(house.ana, '/enroll token default paris Kiosk --platform macos --reason "Macs at hq"')
     await approved(house)
+    assert "Reason: “Macs at hq”" in house.posts()
     assert (await defaults(house))[Platform.MACOS] == "Kiosk"
     heard = await house.types(house.ana, "/enroll token default paris --none")
     assert "Take away the default profile" in heard
@@ -163,7 +164,7 @@ async def test_a_removed_token_ends_what_runs_and_takes_profiles_and_defaults_wi
     house.apple.switches.throttled = {serials[0]}
     await house.types(house.ana, f"/enroll assign Kiosk {' '.join(serials)}")
     await approved(house)
-    await house.types(house.ana, "/enroll token remove paris")
+    await house.types(house.ana, '/enroll token remove paris --reason "Closed in May"')
     heard = await house.fills(house.ana, {"Name of the token": "paris"})
     assert "Open requests of this token end with it: REQ-2" in heard
     assert "25 devices and 2 profiles" in heard
@@ -182,7 +183,9 @@ async def test_a_removed_token_ends_what_runs_and_takes_profiles_and_defaults_wi
     assert "Its token was removed: what was not done by then is left out" in house.posts()
     contents = await house.contents()
     assert contents["profile_default"] == contents["assignment_hold"] == contents["token_secret"] == []
-    assert "REQ-3 · Remove token paris" in await house.types(house.ana, "/enroll request show REQ-3")
+    shown = await house.types(house.ana, "/enroll request show REQ-3")
+    assert "REQ-3 · Remove token paris" in shown
+    assert "Reason: “Closed in May”" in shown
 
 
 async def test_devices_that_come_get_the_default_by_themselves_and_the_sync_says_so(
