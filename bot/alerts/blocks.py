@@ -7,7 +7,7 @@ from typing import Any
 from bot.alerts import wording
 from bot.alerts.facts import AlertView, Level, Part, Word
 from bot.alerts.rules import worst_first
-from bot.alerts.wording import Told
+from bot.alerts.words import Told, person
 from bot.backend.port import BackendTexts
 from bot.devices import sync_blocks
 from bot.kit.actor import Rights, Role
@@ -186,19 +186,17 @@ def _promises(view: AlertView, now: datetime) -> list[str]:
     told = []
     if view.acknowledged_until is not None and view.acknowledged_by is not None:
         told.append(
-            f"acknowledged by {wording.person(view.acknowledged_by)}, until"
+            f"acknowledged by {person(view.acknowledged_by)}, until"
             f" {local_time(view.acknowledged_until, now)}"
         )
     if view.is_snoozed(now) and view.snoozed_until is not None:
-        told.append(
-            f"snoozed by {wording.person(view.snoozed_by)}, until {local_time(view.snoozed_until, now)}"
-        )
+        told.append(f"snoozed by {person(view.snoozed_by)}, until {local_time(view.snoozed_until, now)}")
     return told
 
 
 def _word(view: AlertView, told: Told) -> str:
     if view.word == Word.LAPSED.value:
-        who = wording.person(view.acknowledged_by)
+        who = person(view.acknowledged_by)
         return f"*{told.headline}*. It was acknowledged by {who} three days ago and still holds."
     return f"*{told.headline}*. It is no longer snoozed."
 
