@@ -12,10 +12,12 @@ from bot.assignments.errors import (
     AlreadyDecided,
     HeldElsewhere,
     NoPlaceToAsk,
+    NotCarriedOut,
     NotYours,
     NumberDiffers,
     OwnRequest,
     PreviewGone,
+    PreviewStale,
     RequesterUnclear,
     Stale,
 )
@@ -41,7 +43,7 @@ class Deciding:
         """Send a preview for approval; with approvals off it is carried out at once.
 
         `typed` is the number of devices where it is a large request. Raises `PreviewGone`, `NumberDiffers`,
-        `NoPlaceToAsk`, `Stale`.
+        `NoPlaceToAsk`, `PreviewStale`, and `NotCarriedOut` with approvals off.
         """
         now, settings = self._books.clock.now(), self._books.settings
         async with self._books.db.begin() as session:
@@ -49,7 +51,7 @@ class Deciding:
             view = await self._own_preview(session, request_id, actor)
             if view.needs_number and (typed or "").strip().replace(",", "") != str(view.devices):
                 raise NumberDiffers(view.devices)
-            await self._refuse_stale(session, view, "It")
+            await self._refuse_stale(session, view)
             channel = self._books.place(await self._books.tokens.get_in(session, view.token_id))
             if channel is None:
                 raise NoPlaceToAsk(settings.command)
@@ -143,11 +145,11 @@ class Deciding:
         if may_ask is None:
             raise RequesterUnclear(view.label)
 
-    async def _refuse_stale(self, session: AsyncSession, view: RequestView, label: str) -> None:
+    async def _refuse_stale(self, session: AsyncSession, view: RequestView) -> None:
         await self._lock(session, view)
         view = await self._books.load(session, view.id, SYSTEM, Role.VIEWER)
         if view.stale is not None:
-            raise Stale(label, *rules.what_changed(view.stale, view))
+            raise PreviewStale(rules.what_changed(view.stale, view)[0])
 
     async def deny(
         self, request_id: str, *, actor: Actor, reason: str, delivery: str | None = None
@@ -249,7 +251,10 @@ class Deciding:
             raise AlreadyDecided(now.label, rules.how_it_ended(now))
         held = await store.held_elsewhere(session, view.id)
         if held:
-            raise HeldElsewhere(view.label, sum(held.values()), await store.labels(session, list(held)))
+            count, other = sum(held.values()), await store.labels(session, list(held))
+            if by_what == rules.APPROVALS_OFF:
+                raise NotCarriedOut(count, other)
+            raise HeldElsewhere(view.label, count, other)
         await store.hold_all(session, view.id)
         await self._effects.apply(session, view, actor=actor)
         detail = {"approved_by": actor.id, "group": by_what, "reason": view.reason}

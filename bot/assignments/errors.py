@@ -62,10 +62,19 @@ class PreviewGone(AssignmentFault):
         )
 
 
+class PreviewStale(AssignmentFault):
+    """What a preview was made of does not hold any more; `why` completes a sentence."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"Nothing was requested: {why}.", next_step="Type the command again to see how things stand."
+        )
+
+
 class NoPlaceToAsk(AssignmentFault):
     def __init__(self, slash: str) -> None:
         super().__init__(
-            "There is no channel to ask for approval in.",
+            "There is no channel for requests.",
             next_step=f"An admin sets one: `{slash} token set NAME --approvals #channel`.",
         )
 
@@ -137,6 +146,18 @@ class HeldElsewhere(AssignmentFault):
         super().__init__(
             f"{label} was not approved: {count} being worked on in {other}.",
             next_step=f"Approve it when {other} has ended.",
+        )
+
+
+class NotCarriedOut(AssignmentFault):
+    """Where nobody has to approve: another request works on some of the devices."""
+
+    def __init__(self, devices: int, other: str) -> None:
+        count = "1 of its devices is" if devices == 1 else f"{devices:,} of its devices are"
+        super().__init__(
+            f"Nothing was carried out: {count} being worked on in {other}.",
+            next_step=f"Press Carry out again when {other} has ended, or type the command again: it leaves"
+            " out what is worked on.",
         )
 
 

@@ -345,3 +345,29 @@ async def test_without_approvals_both_are_done_at_once(with_paris: Path, clock: 
         assert "REQ-2 finished:* Token *paris* is removed" in house.posts()
         listed = await house.types(house.ana, "/enroll request list")
         assert "Remove token *paris*" in listed
+
+
+async def test_who_may_approve_confirms_their_own_default_and_removal_where_that_is_enough(
+    with_paris: Path, clock: FakeClock
+) -> None:
+    async with open_furnished(with_paris, clock, approvals="self") as house:
+        await prepared(house)
+        heard = await house.types(house.ana, "/enroll token default paris Kiosk")
+        assert "Nobody but you" not in heard
+        await house.presses(house.ana, "Send for approval")
+        await goes_on(house)
+        assert await defaults(house) == {}
+        await house.presses(house.ana, "Approve")
+        assert await defaults(house) == dict.fromkeys(Platform, "Kiosk")
+        await house.types(house.ana, "/enroll token remove paris")
+        await house.fills(house.ana, {"Name of the token": "paris"})
+        await house.presses(house.ana, "Send for approval")
+        await goes_on(house)
+        assert (await house.contents())["token_secret"] != []
+        await house.presses(house.ana, "Approve")
+        await goes_on(house)
+        assert (await house.contents())["token_secret"] == []
+        posts = house.posts()
+        assert posts.count("was confirmed by <@U0ANA>, who requested it, and has been carried out") >= 2
+        acts = [act for act in await house.acts() if act[1] == "request.approved"]
+        assert acts == [("U0ANA", "request.approved", f"REQ-{number}") for number in (1, 2)]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bot.assignments import rules
-from bot.assignments.errors import SeveralTokens, TooMany
-from bot.assignments.models import Action, Outcome
+from bot.assignments.errors import NotCarriedOut, PreviewStale, SeveralTokens, TooMany
+from bot.assignments.models import Action, Outcome, RequestState
 from bot.kit.actor import Actor, Rights, Role
 from bot.sandbox.apple.faults import Trouble
 from bot.sandbox.slack import people
@@ -15,6 +15,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.house import open_furnished
 from tests.flows.conftest import House
 from tests.flows.test_assigning import SETUP, goes_on, prepared, requested, serials_of
+from tests.flows.test_requests_changed import edit
 
 ANA = Actor(people.ANA, rights=Rights.of(Role.ADMIN))
 BEN = Actor(people.BEN, rights=Rights.of(Role.OPERATOR))
@@ -117,6 +118,26 @@ async def test_nobody_is_said_to_have_approved_where_approvals_are_off_or_one_s_
         assert "You approved REQ-2" in await house.presses(house.ben, "Approve")
         await goes_on(house)
         assert "was confirmed by <@U0BEN>, who requested it," in house.posts()
+
+
+async def test_a_preview_that_cannot_be_carried_out_any_more_says_what_is_in_its_way(
+    with_paris: Path, clock: FakeClock
+) -> None:
+    async with open_furnished(with_paris, clock, approvals="off") as house:
+        await prepared(house)
+        service, serials = house.bot.services.assignments, serials_of(house, 3)
+        sales = await house.bot.services.profiles.get("Sales iPad", actor=SETUP)
+        first, second = [
+            await service.preview(Action.ASSIGN, actor=BEN, profile=sales, serials=serials[each : each + 2])
+            for each in (0, 1)
+        ]
+        await service.send(first.id, actor=BEN)
+        with pytest.raises(NotCarriedOut, match="1 of its devices is being worked on in REQ-1"):
+            await service.send(second.id, actor=BEN)
+        assert (await service.get_by_id(second.id, actor=BEN)).state is RequestState.PREVIEW
+        await edit(house)
+        with pytest.raises(PreviewStale, match="Nothing was requested: the profile Sales iPad was edited"):
+            await service.send(second.id, actor=BEN)
 
 
 async def test_who_can_decide_is_told_beyond_the_first_names(ready: House) -> None:

@@ -140,3 +140,19 @@ async def test_what_was_sent_before_a_stop_is_told_as_it_is(
     stopped = await service.get("REQ-1", actor=SETUP)
     assert stopped.state is RequestState.STOPPED
     assert stopped.outcomes == {Outcome.SUCCESS: 2}
+
+
+async def test_the_profile_that_was_taken_from_devices_is_given_back(paris: House) -> None:
+    token_id = (await paris.bot.services.tokens.get("paris", actor=SETUP)).id
+    sales = await paris.has_profile(token_id, "Sales iPad", platform="any")
+    serials = serials_of(paris, 2)
+    await carried_out(paris, sales, serials)
+    taken = await carried_out(paris, None, serials)
+    assert not any(carried(paris).values())
+    service = paris.bot.services.assignments
+    undo = await service.undo(taken, actor=BEN, delivery=None)
+    assert (undo.found.undoes, undo.found.gives) == ("REQ-2", {"Sales iPad": 2})
+    await service.send(undo.id, actor=BEN, typed="2")
+    await service.approve(undo.id, actor=ANA)
+    await goes_on(paris)
+    assert {s: u for s, u in carried(paris).items() if u} == dict.fromkeys(serials, sales.profile_uuid)
