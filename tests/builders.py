@@ -37,6 +37,7 @@ def token_view(name: str = "paris", **changes: Any) -> TokenView:
         installed_at=NOW - timedelta(days=165),
         installed_by="U0ANA",
         full_page_size=1000,
+        order_size=1000,
         delta_page_size=1000,
         asked_at=NOW,
         last_ok_at=NOW,

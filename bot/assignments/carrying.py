@@ -28,7 +28,6 @@ from bot.tokens.models import WishKind, WishReason
 log = get_logger(__name__)
 
 Show = Callable[[RequestView], None]
-_THROTTLED_FOR = timedelta(hours=24)
 
 
 class Carrying:
@@ -110,6 +109,7 @@ class Carrying:
     async def _batches(
         self, request_id: str, lease: Lease, *, show: Show, is_stopping: Callable[[], bool]
     ) -> None:
+        most = await self._most_at_once(request_id)
         while not is_stopping():
             view = await self._view(request_id)
             if view.state is not RequestState.RUNNING:
@@ -120,7 +120,7 @@ class Carrying:
             async with self._books.db.read() as session:
                 now = self._books.clock.now()
                 batch = await store.due_devices(
-                    session, request_id, now=now, most=rules.BATCH, one_target=view.action is Action.UNDO
+                    session, request_id, now=now, most=most, one_target=view.action is Action.UNDO
                 )
                 again_at = await store.next_due(session, request_id)
             if not batch:
@@ -131,6 +131,13 @@ class Carrying:
                 return
             await self._batch(view, batch, lease)
             show(await self._view(request_id))
+
+    async def _most_at_once(self, request_id: str) -> int:
+        """Return how many devices one order may name: what the account allows, as far as it says."""
+        async with self._books.db.read() as session:
+            row = await store.one(session, request_id)
+            token = await self._books.tokens.get_in(session, row.token_id) if row is not None else None
+        return rules.most_at_once(token.order_size if token is not None else None)
 
     async def _batch(self, view: RequestView, batch: Sequence[RequestDevice], lease: Lease) -> None:
         target = _target(view, batch[0])
@@ -215,10 +222,11 @@ class Carrying:
         lease: Lease,
     ) -> None:
         now = self._books.clock.now()
+        wait = rules.throttled_for(answer.retry_after)
         by_outcome: dict[tuple[Outcome, int, datetime | None], list[str]] = {}
         for serial, result in answer.results.items():
             tries = batch[serial].tries + (result is DeviceResult.FAILED)
-            outcome, again_at = _outcome(result, tries, now, answer.retry_after or _THROTTLED_FOR)
+            outcome, again_at = _outcome(result, tries, now, wait)
             by_outcome.setdefault((outcome, tries, again_at), []).append(serial)
         async with self._books.db.begin() as session:
             await self._require(lease, session)

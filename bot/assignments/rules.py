@@ -24,6 +24,9 @@ PREVIEW_KEPT = timedelta(minutes=30)
 #: Apple asks for three tries of a device that failed, then for its support.
 TRIES = 3
 TRY_AGAIN = (timedelta(minutes=1), timedelta(minutes=5))
+#: How long a throttled device is left alone where the service names no time, and at least where it does.
+THROTTLED_FOR = timedelta(hours=24)
+THROTTLED_AT_LEAST = timedelta(minutes=1)
 #: How long a request rests after the service could not be asked, by how often that was in a row.
 REST = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 #: How long to wait before what Slack did not take is told again, by how often that was in a row.
@@ -43,6 +46,16 @@ _EXAMPLES = 5
 _TYPED = {"ipados": Platform.IOS, **{each.value: each for each in Platform if each is not Platform.OTHER}}
 
 _LABEL = re.compile(r"(?:req-?)?#?([0-9]{1,9})", re.IGNORECASE)
+
+
+def most_at_once(allowed: int | None) -> int:
+    """Return how many devices one order names, where the account allows so many; None: it does not say."""
+    return min(allowed or BATCH, BATCH)
+
+
+def throttled_for(named: timedelta | None) -> timedelta:
+    """Return how long a throttled device is left alone; "no time at all" would be asked without end."""
+    return THROTTLED_FOR if named is None else max(named, THROTTLED_AT_LEAST)
 
 
 def number_of(text: str) -> int | None:

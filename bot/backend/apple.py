@@ -145,6 +145,7 @@ class AppleConnection:
             made_by=account.made_by,
             full_page_size=min(sizes.get("/server/devices", MAX_DEVICES), MAX_DEVICES),
             delta_page_size=min(sizes.get("/devices/sync", MAX_DEVICES), MAX_DEVICES),
+            order_size=min(sizes.get("/profile/devices", MAX_DEVICES), MAX_DEVICES),
             asked_at=self._clock.now(),
         )
 

@@ -57,6 +57,7 @@ class Account:
     made_by: str | None
     full_page_size: int
     delta_page_size: int
+    order_size: int
     asked_at: datetime
 
 

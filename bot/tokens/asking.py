@@ -220,6 +220,7 @@ def account_values(account: Account) -> dict[str, Any]:
         "made_by": account.made_by,
         "full_page_size": account.full_page_size,
         "delta_page_size": account.delta_page_size,
+        "order_size": account.order_size,
     }
 
 

@@ -306,8 +306,8 @@ _SHOWN = (
     *("id", "name", "expected_apple_id", "mdm_url", "channel", "approvals_channel", "owner"),
     *("agreed_by", "agreed_at", "added_by", "added_at", "installed_at", "installed_by"),
     *("server_uuid", "server_name", "org_name", "org_id", "org_type", "made_by", "expires_at"),
-    *("full_page_size", "delta_page_size", "asked_at", "last_ok_at", "refused_word", "terms_since"),
-    *("renewal_opened_at", "refused_first_at"),
+    *("full_page_size", "delta_page_size", "order_size", "asked_at", "last_ok_at", "refused_word"),
+    *("terms_since", "renewal_opened_at", "refused_first_at"),
 )
 
 

@@ -91,6 +91,7 @@ class TokenView:
     staged_fingerprint: str | None
     next_step: NextStep | None
     refused_first_at: datetime | None = None
+    order_size: int | None = None
 
     @property
     def has_token(self) -> bool:

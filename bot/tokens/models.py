@@ -62,6 +62,7 @@ class Token(Table, table=True):
     secret_version: int = 0
     full_page_size: int | None = None
     delta_page_size: int | None = None
+    order_size: int | None = None
 
     renewal_opened_at: datetime | None = None
     renewal_opened_by: str | None = Field(default=None, max_length=80)

@@ -1,5 +1,7 @@
 """What a device is left out for, and what a request is called."""
 
+from datetime import timedelta
+
 import pytest
 
 from bot.assignments import rules, wording
@@ -129,3 +131,25 @@ def test_the_licences_that_devices_will_need_are_weighed(content: dict[str, obje
     assert wording.of_licences(found) == told
     without = ProfileSettings(user_affinity=True, content_token="hq-id")
     assert rules.with_portal(Found(), inside, without, {}) == Found()
+
+
+@pytest.mark.parametrize(("allowed", "most"), [(None, 1000), (5000, 1000), (1000, 1000), (200, 200)])
+def test_an_order_names_a_thousand_devices_at_most_and_fewer_where_the_account_says_so(
+    allowed: int | None, most: int
+) -> None:
+    assert rules.most_at_once(allowed) == most
+
+
+@pytest.mark.parametrize(
+    ("named", "waits"),
+    [
+        (None, timedelta(hours=24)),
+        (timedelta(hours=1), timedelta(hours=1)),
+        (timedelta(days=2), timedelta(days=2)),
+        (timedelta(0), timedelta(minutes=1)),
+    ],
+)
+def test_a_throttled_device_waits_as_long_as_is_said_a_minute_at_least_and_a_day_in_doubt(
+    named: timedelta | None, waits: timedelta
+) -> None:
+    assert rules.throttled_for(named) == waits

@@ -65,12 +65,14 @@ def test_facts_and_the_wire_share_their_order() -> None:
         assert name == "model" or defaults[name] == default
 
 
-async def test_the_account_gives_page_sizes_of_a_thousand_at_most(
+async def test_the_account_gives_sizes_of_pages_and_orders_of_a_thousand_at_most(
     connection: AppleConnection, http: ScriptedHttp
 ) -> None:
     urls = [
         {"uri": "/server/devices", "limit": {"default": 1000, "maximum": 5000}},
         {"uri": "/devices/sync", "limit": {"maximum": 200}},
+        {"uri": "/profile/devices", "http_method": ["DELETE"], "limit": {"maximum": 300}},
+        {"uri": "/profile/devices", "http_method": ["POST", "PUT"], "limit": {"maximum": 500}},
     ]
     body = {
         "server_uuid": "AB",
@@ -91,10 +93,11 @@ async def test_the_account_gives_page_sizes_of_a_thousand_at_most(
         made_by="ade@acme.co",
         full_page_size=1000,
         delta_page_size=200,
+        order_size=300,
         asked_at=NOW,
     )
     silent = await connection.account()
-    assert (silent.full_page_size, silent.delta_page_size) == (1000, 1000)
+    assert (silent.full_page_size, silent.delta_page_size, silent.order_size) == (1000, 1000, 1000)
 
 
 @pytest.mark.parametrize(

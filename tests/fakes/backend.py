@@ -285,6 +285,7 @@ class FakeConnection:
             made_by=server.made_by,
             full_page_size=server.page_size,
             delta_page_size=server.page_size,
+            order_size=1000,
             asked_at=server.clock.now(),
         )
 

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "9999"
-down_revision = "0015"
+down_revision = "0016"
 loses_data = {loses_data}
 
 

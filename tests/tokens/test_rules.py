@@ -285,6 +285,7 @@ def account(**facts: object) -> Account:
         "made_by": "ade@example.com",
         "full_page_size": 1000,
         "delta_page_size": 1000,
+        "order_size": 1000,
         "asked_at": NOW,
     }
     return Account(**{**usual, **facts})  # type: ignore[arg-type]

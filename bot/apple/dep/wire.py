@@ -111,7 +111,8 @@ class Page(Generic[D]):
 class Account:
     """Whom a token belongs to. `made_by` is the Apple ID that generated the token in use.
 
-    `page_sizes` are the largest page per path, for the paths that the service names one for.
+    `page_sizes` are how many devices a call may be about at most, by path, for the paths that the service
+    says it of; where it does so twice, for two methods, the smaller.
     """
 
     server_uuid: str
@@ -396,11 +397,12 @@ def _page_sizes(urls: msgspec.Raw) -> dict[str, int]:
         listed = _urls.decode(urls) or []
     except _NOT_JSON:
         return {}
-    return {
-        urlsplit(url.uri).path: url.limit.maximum
-        for url in listed
-        if url.limit is not None and url.limit.maximum is not None and url.limit.maximum > 0
-    }
+    sizes: dict[str, int] = {}
+    for url in listed:
+        if url.limit is not None and url.limit.maximum is not None and url.limit.maximum > 0:
+            path = urlsplit(url.uri).path
+            sizes[path] = min(url.limit.maximum, sizes.get(path, url.limit.maximum))
+    return sizes
 
 
 class _Login(msgspec.Struct):

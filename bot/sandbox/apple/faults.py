@@ -58,7 +58,8 @@ class Switches:
     `clock_offset` moves the stand-in's clock away from the true one, `Date` header included.
     `replaced_word` is the 403 of a token that a newer one ended (also seen: `signature_invalid`);
     `expired_status` that of one past its expiry (also seen: 403). `assets_a_page` and
-    `content_requests_a_second` are the limits of Apps and Books.
+    `content_requests_a_second` are the limits of Apps and Books. `assign_maximum` is how many devices an
+    order may name; the account says it where that is less than Apple documents.
     """
 
     session_life: float = 1800

@@ -18,6 +18,7 @@ from bot.sandbox.apple.world import World
 
 CURSOR_LIFE = timedelta(days=7)
 NEWEST_PROTOCOL = 10
+MOST_ORDERED = 1000
 _V10_KEYS = (
     "wifi_mac_address",
     "bluetooth_mac_address",
@@ -243,6 +244,9 @@ class EnrollmentService:
         for url in urls:
             if url["uri"] in ("/server/devices", "/devices/sync"):
                 url["limit"] = limits
+            elif url["uri"] == "/profile/devices" and self._world.switches.assign_maximum < MOST_ORDERED:
+                most = self._world.switches.assign_maximum
+                url["limit"] = {"default": most, "maximum": most}
         return {
             "org_id": organisation.org_id,
             "org_id_hash": organisation.org_id_hash,
