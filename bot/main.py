@@ -226,6 +226,7 @@ def _wire(
     profiles.tell_holds(holds_of)
     devices.tell_work_on(assignments.work_on)
     audit.tell_involved(assignments.with_device)
+    audit.tell_links(assignments.links_in)
     return Services(
         settings,
         clock,

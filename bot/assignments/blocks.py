@@ -441,6 +441,7 @@ def details(
         *([section(_decided(view, now))] if is_decided else []),
         *([section(shown)] if shown else []),
         *([context(escape(" ".join(told)))] if told else []),
+        *([context(f"Its card: <{escape(view.permalink)}|message in Slack>")] if view.permalink else []),
         *([*_changes(view), _decision_buttons(view)] if view.state is RequestState.PENDING else []),
         *([actions(*row)] if row else []),
     )

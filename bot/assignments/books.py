@@ -122,6 +122,7 @@ class Books:
             rests_because=row.rests_because,
             channel=row.channel,
             message_ts=row.message_ts,
+            permalink=row.permalink,
             version=row.version,
             stale=_stale(row, token, profile),
             changes=tuple(msgspec.convert(row.changes or [], list[Change], strict=False)),
@@ -196,6 +197,8 @@ class Books:
                 "uuid": view.profile_uuid,
                 "devices": view.devices,
                 "asked_by": view.requested_by,
+                # The first act comes before its card: the audit looks that one's link up when it is read.
+                **({"permalink": view.permalink} if view.permalink is not None else {}),
                 **detail,
             },
         )

@@ -125,6 +125,7 @@ class RequestView:
     stale: Change | None = None
     changes: tuple[Change, ...] = ()
     may_all_approve: bool = False
+    permalink: str | None = None
 
     @property
     def label(self) -> str:

@@ -179,7 +179,18 @@ class RequestRunner:
             view = await self._service.with_approvers(view)
         posted = await self._put_card(view)
         await self._service.note_shown(view, channel=posted.channel, ts=posted.ts)
+        if view.permalink is None or view.message_ts != posted.ts:
+            await self._link(view, posted)
         return replace(view, channel=posted.channel, message_ts=posted.ts)
+
+    async def _link(self, view: RequestView, posted: Posted) -> None:
+        """Keep where the card stands; what Slack does not tell now is asked when the card changes."""
+        try:
+            permalink = await self._poster.permalink(posted)
+        except EnrollbotError as error:
+            log.warning("slack does not tell the link of a card", request=view.label, reason=str(error))
+        else:
+            await self._service.note_link(view.id, permalink)
 
     async def _put_card(self, view: RequestView) -> Posted:
         message = self._card(view)

@@ -57,7 +57,8 @@ class Request(Table, table=True):
     An undo, which names the request that it `undoes`, gives each device its own `target_uuid`.
     `facts` are what the preview found, as it is shown (`facts.Found`); `changes` is what no longer holds
     (`facts.Change`). `decided_as` is by what who decided may: a group, mostly. `version` grows with
-    everything that the card shows, `shown` is the version that it shows now. `platforms` are those whose
+    everything that the card shows, `shown` is the version that it shows now, and `permalink` leads to it.
+    `platforms` are those whose
     default profile it changes. `sync_id` names the sync after which it gives a default profile: nobody asked
     for it, it has no number and no card, and what becomes of it stands in that sync's message.
     """

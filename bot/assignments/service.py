@@ -1,9 +1,11 @@
 """Everything that can be done with assignment requests. Each method checks the right of whoever asks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.assignments import rules, store
 from bot.assignments.books import Books, MayAct, RightsOf
@@ -227,6 +229,10 @@ class AssignmentService:
         async with self._books.db.read() as session:
             return await store.with_device(session, serial)
 
+    async def links_in(self, session: AsyncSession, request_ids: Collection[str]) -> Mapping[str, str]:
+        """Return the links to the cards of these requests inside the caller's transaction."""
+        return await store.links(session, request_ids)
+
     async def unshown(self) -> list[RequestView]:
         """Return requests whose card or result is still to be shown."""
         async with self._books.db.read() as session:
@@ -254,7 +260,14 @@ class AssignmentService:
         async with self._books.db.begin() as session:
             values: dict[str, Any] = {"channel": channel, "message_ts": ts, "shown": view.version}
             values |= {"tell_again_at": None, "tell_tries": 0}
+            if ts != view.message_ts:
+                values["permalink"] = None
             await store.put(session, view.id, values)
+
+    async def note_link(self, request_id: str, permalink: str) -> None:
+        """Note where in Slack the card stands, for the audit and for who looks at the request."""
+        async with self._books.db.begin() as session:
+            await store.put(session, request_id, {"permalink": permalink})
 
     async def note_result_told(self, request_id: str) -> None:
         async with self._books.db.begin() as session:

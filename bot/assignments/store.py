@@ -260,6 +260,14 @@ async def devices(
     return (await session.scalars(query.order_by(col(RequestDevice.serial)))).all()
 
 
+async def links(session: AsyncSession, request_ids: Collection[str]) -> dict[str, str]:
+    """Return the links to the cards of requests, of those that have one."""
+    query = sa.select(col(Request.id), col(Request.permalink)).where(
+        col(Request.id).in_(list(request_ids)), col(Request.permalink).is_not(None)
+    )
+    return {request_id: str(link) for request_id, link in await session.execute(query)}
+
+
 async def device(session: AsyncSession, request_id: str, serial: str) -> RequestDevice | None:
     return await session.get(RequestDevice, (request_id, serial))
 

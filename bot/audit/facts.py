@@ -10,7 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One act. `previous` is the mac of the entry before it, to which `mac` chains this one."""
+    """One act. `previous` is the mac of the entry before it, to which `mac` chains this one.
+
+    `link` leads to the message in Slack that the act is about. It is not chained: a message is posted after
+    the act it tells of. Acts that followed have it in their detail, which is.
+    """
 
     number: int
     at: datetime
@@ -26,6 +30,7 @@ class Entry:
     key_id: str
     mac: str
     previous: str
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,10 @@ def head(form: Form) -> bytes:
 
 
 def lines(entries: Sequence[Entry], form: Form) -> bytes:
-    """Return entries as lines, each as it is chained: times in UTC to the microsecond, tags in order."""
+    """Return entries as lines, each as it is chained: times in UTC to the microsecond, tags in order.
+
+    The last field, `link`, is told beside it.
+    """
     told = [_told(entry) for entry in entries]
     if form is Form.CSV:
         return csv_lines([_cell(value) for value in entry.values()] for entry in told)

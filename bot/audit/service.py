@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ COUNT_UP_TO = 1000
 _EXPORT_ROWS = 1000
 
 Involved = Callable[[str], Awaitable[Collection[str]]]
+Links = Callable[[AsyncSession, Collection[str]], Awaitable[Mapping[str, str]]]
 
 _PURPOSE = "enrollbot audit chain"
 
@@ -60,6 +61,7 @@ class AuditService:
         self._keyring = keyring
         self._clock = clock
         self._involved_of: Involved | None = None
+        self._links_in: Links | None = None
 
     def tell_involved(self, involved_of: Involved) -> None:
         """Take the function that says which subjects a device was part of, by its serial number.
@@ -67,6 +69,13 @@ class AuditService:
         A request of thousands of devices is one entry, which does not name them.
         """
         self._involved_of = involved_of
+
+    def tell_links(self, links_in: Links) -> None:
+        """Take the function that says which message in Slack is about each of these subjects, by their ids.
+
+        It asks inside the caller's transaction, and no Slack.
+        """
+        self._links_in = links_in
 
     async def record(
         self,
@@ -159,6 +168,7 @@ class AuditService:
         backwards = before is not None and after is None
         async with self._db.read() as session:
             found = await store.page_of(session, wanted, after=after, before=before, limit=rows + 1)
+            found = await self._with_links(session, found)
             more = len(found) > rows
             # A first page that is the last is all there is; counting would look through the audit again.
             is_all = after is None and before is None and not more
@@ -215,10 +225,20 @@ class AuditService:
         for form, path in files.items():
             await asyncio.to_thread(path.write_bytes, formats.head(form))
         async with self._db.read() as session:
-            async for entries in store.fitting(session, wanted, rows=_EXPORT_ROWS):
+            async for fitting in store.fitting(session, wanted, rows=_EXPORT_ROWS):
+                entries = await self._with_links(session, fitting)
                 await asyncio.to_thread(_append, entries, files)
                 written += len(entries)
         return written
+
+    async def _with_links(self, session: AsyncSession, entries: Sequence[Entry]) -> list[Entry]:
+        """Return entries with the messages that they are about; the detail's own link goes first."""
+        subjects = {entry.subject_id for entry in entries}
+        links = await self._links_in(session, subjects) if self._links_in is not None and subjects else {}
+        return [
+            replace(entry, link=str(entry.detail.get("permalink") or links.get(entry.subject_id, "")))
+            for entry in entries
+        ]
 
     async def _wanted(self, text: str, actor: Actor) -> store.Filter:
         """Return what a query finds for an actor: this is where it is decided who sees which entry.

@@ -19,7 +19,7 @@ from bot.kit.db import insert_ignoring
 _HEAD = 1
 _PAGE = 500
 #: An entry's columns, by the names and in the order of the value that is made of them.
-_COLUMNS = [getattr(AuditEntry, each.name) for each in fields(Entry) if each.name != "previous"]
+_COLUMNS = [getattr(AuditEntry, each.name) for each in fields(Entry) if each.name not in ("previous", "link")]
 
 
 async def lock_head(session: AsyncSession) -> AuditHead:

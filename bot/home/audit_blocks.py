@@ -117,7 +117,7 @@ def _entry(entry: Entry, now: datetime) -> str:
         f"{bold(_in_words(entry.action))} · {_subject(entry)}",
         f"{local_time(entry.at, now)} · {_who(entry)} · entry {entry.number:,}{reference}",
     ]
-    parts = _parts(entry.detail)
+    parts = _parts({**entry.detail, "permalink": entry.link} if entry.link else entry.detail)
     return "\n".join([*lines, parts] if parts else lines)
 
 

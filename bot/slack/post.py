@@ -1,6 +1,7 @@
 """Posting to channels and people: paced, limited, and looked up before anything is posted twice."""
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ HISTORY_PAGE = 100
 UPLOAD_TIMEOUT_S = 60.0
 _KEPT_AT_MOST = 5000
 _PIECE_BYTES = 256 * 1024
+_LINK = re.compile(r"https?://[^\s<>|]{1,490}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,17 @@ class Poster:
         # Blocks that are left out of an update would stay as they were.
         place = {"channel": posted.channel, "ts": posted.ts, "blocks": []}
         await self._sent("chat.update", message, place, is_repeatable=True)
+
+    async def permalink(self, posted: Posted) -> str:
+        """Return the address at which people find a message. Raises SlackRefused, SlackUnreachable.
+
+        https://docs.slack.dev/reference/methods/chat.getPermalink: needs no scope.
+        """
+        told = await self._api.read("chat.getPermalink", channel=posted.channel, message_ts=posted.ts)
+        link = str(told.get("permalink") or "")
+        if not _LINK.fullmatch(link):
+            raise SlackRefused("no_permalink", method="chat.getPermalink")
+        return link
 
     async def direct(
         self, user_id: str, message: Message, *, metadata: Mapping[str, Any] | None = None

@@ -21,6 +21,7 @@ ENTRY = Entry(
     key_id="00",
     mac="a" * 64,
     previous="0" * 64,
+    link="https://example.slack.com/archives/C1/p1",
 )
 
 
@@ -32,6 +33,7 @@ def test_json_lines_have_every_field_as_it_is_chained() -> None:
     assert told["at"] == "2026-05-01T12:00:00.000001+00:00"
     assert (told["number"], told["tags"], told["detail"]) == (7, ["emea"], ENTRY.detail)
     assert (told["mac"], told["previous"]) == ("a" * 64, "0" * 64)
+    assert told["link"] == "https://example.slack.com/archives/C1/p1"
 
 
 def test_a_spreadsheet_takes_no_cell_for_a_formula() -> None:

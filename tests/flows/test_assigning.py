@@ -1,6 +1,7 @@
 """Devices get a profile: a preview, a second person, results per device."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -102,6 +103,31 @@ async def test_what_is_requested_by_one_and_approved_by_another_reaches_the_devi
     assert "reason: Ticket 4711" in told
     others = [serial for serial in carried(ready) if serial not in serials]
     assert "No entry" in await ready.types(ready.ana, f"/enroll audit serial:{others[0]}")
+
+
+async def test_every_act_on_a_request_links_to_its_card(ready: House) -> None:
+    # Slack does not tell the link of the first card at once.
+    ready.slack.faults.refuse["chat.getPermalink"] = "ratelimited"
+    await requested(ready, serials_of(ready, 2))
+    ready.slack.faults.reset()
+    assert "message in Slack" not in await ready.types(ready.ana, "/enroll audit action:request")
+    await ready.presses(ready.ana, "Approve")
+    await goes_on(ready)
+    (card,) = [
+        each
+        for each in ready.slack.workspace.messages(people.ENROLLMENT_CHANNEL)
+        if each["text"].startswith("REQ-1 ·") and "ephemeral_for" not in each
+    ]
+    link = f"{ready.slack.base_url}/archives/{people.ENROLLMENT_CHANNEL}/p{card['ts'].replace('.', '')}"
+    told = await ready.types(ready.ana, "/enroll audit action:request")
+    assert told.text.count(f"<{link}|message in Slack>") == 6  # of each act, in text and blocks
+    assert f"<{link}|message in Slack>" in await ready.types(ready.ben, "/enroll request show REQ-1")
+    await ready.types(ready.ana, "/enroll audit --export action:request")
+    entries = [json.loads(line) for line in (await ready.ana.downloads("audit.jsonl")).splitlines()]
+    assert [entry["link"] for entry in entries] == [link] * 3
+    # The first were written before it was known.
+    assert [entry["detail"].get("permalink") for entry in entries] == [None, None, link]
+    await ready.bot.services.audit.verify()
 
 
 async def test_nobody_decides_their_own_request_and_a_decision_is_made_once(
@@ -217,6 +243,19 @@ async def test_each_device_is_accounted_for_whatever_apple_answers(ready: House)
     assert rows == {serials[1]: "failed", serials[2]: "not accessible"}
     sent = [entry for entry in ready.apple.log.entries if entry.path == "/profile/devices"]
     assert len(sent) == 4  # all, the failed one twice again, the throttled one once
+
+
+async def test_an_order_names_no_more_devices_than_the_account_allows(ready: House) -> None:
+    serials = serials_of(ready, 5)
+    ready.apple.switches.assign_maximum = 2
+    # Asked every hour what the account says; the stand-in refuses a larger order as malformed.
+    await ready.waits(timedelta(hours=1))
+    await requested(ready, serials)
+    await ready.presses(ready.ana, "Approve")
+    await goes_on(ready)
+    assert "5 of 5 devices as asked" in ready.posts()
+    sent = [entry for entry in ready.apple.log.entries if entry.path == "/profile/devices"]
+    assert [entry.status for entry in sent] == [200] * 3
 
 
 async def test_apple_that_does_not_answer_is_waited_for(ready: House) -> None:

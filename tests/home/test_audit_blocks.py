@@ -75,6 +75,12 @@ def test_a_request_says_who_asked_who_approved_by_which_group_why_and_where() ->
     )
 
 
+def test_a_link_that_the_detail_does_not_have_is_shown_all_the_same() -> None:
+    link = "https://example.slack.com/archives/C1/p1700000000000100"
+    told = shown(detail={"asked_by": "U0ANA", "devices": 3}, link=link).splitlines()[-1]
+    assert told == f"asked for by <@U0ANA> · <{link}|message in Slack> · devices: 3"
+
+
 @pytest.mark.parametrize(
     ("told", "expected"),
     [

@@ -132,6 +132,14 @@ async def test_ones_own_post_is_found_by_its_metadata(bot: Bot) -> None:
     assert await bot.slack.poster.find("C1", kind="request", id="AL-7") is None
 
 
+async def test_a_post_has_a_link(bot: Bot) -> None:
+    posted = await bot.slack.poster.post("C1", CARD)
+    link = await bot.slack.poster.permalink(posted)
+    assert link == f"https://example.slack.com/archives/C1/p{posted.ts.replace('.', '')}"
+    with pytest.raises(SlackRefused):
+        await bot.slack.poster.permalink(Posted("C1", "9.9"))
+
+
 async def test_a_file_is_uploaded_into_a_thread(bot: Bot) -> None:
     await bot.slack.poster.upload("C1", name="failed.csv", content=b"a,b", comment=CARD, thread_ts="1.0")
     asked = bot.web.called("files.getUploadURLExternal")[0]

@@ -131,6 +131,12 @@ class WebApi:
                 return {}
         return {"ok": False, "error": "message_not_found"}
 
+    def _chat_getPermalink(self, body: dict[str, Any]) -> dict[str, Any]:  # noqa: N802 - Slack's name
+        if not any(message["ts"] == body["message_ts"] for message in self.messages[body["channel"]]):
+            return {"ok": False, "error": "message_not_found"}
+        number = body["message_ts"].replace(".", "")
+        return {"permalink": f"https://example.slack.com/archives/{body['channel']}/p{number}"}
+
     def _conversations_history(self, body: dict[str, Any]) -> dict[str, Any]:
         start, size = int(body.get("cursor", 0)), int(body["limit"])
         found = [m for m in self.messages[body["channel"]] if "thread_ts" not in m]
