@@ -209,7 +209,17 @@ def _wire(
         clock=clock,
         audit=audit,
         tokens=tokens,
-        gathering=Gathering(clock=clock, tokens=tokens, devices=devices, settings=settings),
+        licenses=licenses,
+        deadlines=deadlines,
+        gathering=Gathering(
+            clock=clock,
+            tokens=tokens,
+            devices=devices,
+            profiles=profiles,
+            licenses=licenses,
+            deadlines=deadlines,
+            settings=settings,
+        ),
         settings=settings,
     )
 

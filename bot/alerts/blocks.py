@@ -4,17 +4,21 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.alerts import wording
+from bot.alerts import content_wording, wording
 from bot.alerts.facts import AlertView, Level, Part, Word
 from bot.alerts.rules import worst_first
-from bot.alerts.words import Told, person
+from bot.alerts.words import Mend, Told, person
 from bot.backend.port import BackendTexts
+from bot.deadlines import blocks as deadline_blocks
 from bot.devices import sync_blocks
 from bot.kit.actor import Rights, Role
 from bot.kit.errors import EnrollbotError
+from bot.licenses import blocks as license_blocks
+from bot.licenses.facts import ContentTokenView
 from bot.slack.blocks import (
     Block,
     Message,
+    Style,
     View,
     actions,
     button,
@@ -46,6 +50,12 @@ PAGE = 10
 #: What a button needs that an operator may not press.
 _NEEDED: dict[NextAction, Role] = {
     action: Role.ADMIN for action in NextAction if action is not NextAction.CHECK_AGAIN
+}
+#: The buttons of other rooms: label, action, and the role that they need.
+_MENDS: dict[Mend, tuple[str, str, Role]] = {
+    Mend.RENEW_CONTENT: ("Renew token", license_blocks.RENEW, Role.ADMIN),
+    Mend.SHOW_CONTENT: ("Show licences", license_blocks.SHOW, Role.VIEWER),
+    Mend.CERTIFICATE: ("Upload certificate", deadline_blocks.UPLOAD, Role.ADMIN),
 }
 
 
@@ -100,6 +110,13 @@ class Writer:
             *_promises(view, now),
         ]
         return f"*{told.headline}* {told.aside}".rstrip() + "\n" + " · ".join(parts)
+
+    def checked(self, content_token: ContentTokenView, view: AlertView, *, now: datetime) -> str:
+        """Say what the service answered about a content token, and whether its alert is over."""
+        answer = content_wording.answer(content_token, texts=self._texts, now=now)
+        if view.is_open:
+            return f"{answer} {view.label} stays open: {self._told(view, now).headline}."
+        return f"{answer} {view.label} is over."
 
     def row(self, view: AlertView, *, rights: Rights, now: datetime) -> list[Block]:
         """Return an open alert as it stands among others: what is wrong, and the buttons for these rights."""
@@ -160,6 +177,11 @@ def _buttons(view: AlertView, told: Told, *, role: Role = Role.ADMIN) -> list[Bl
     ]
     if role < Role.OPERATOR:
         return []
+    for mend in told.mends:
+        label, action_id, needed = _MENDS[mend]
+        if role >= needed:
+            style: Style | None = "primary" if needed is Role.ADMIN else None
+            made.append(button(label, action_id=action_id, value=view.subject_id, style=style))
     if told.checks:
         made.append(button("Check again", action_id=CHECK_AGAIN, value=view.id))
     if told.syncs:

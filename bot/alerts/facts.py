@@ -6,8 +6,18 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
+from bot.deadlines.facts import DeadlineView
 from bot.kit.actor import Rights, Role
+from bot.licenses.facts import ContentTokenView
 from bot.tokens.facts import TokenView
+
+
+class About(StrEnum):
+    """What an alert is about, and so who may see it: who may see one of these."""
+
+    TOKENS = "tokens"
+    CONTENT_TOKEN = "content token"
+    DEADLINE = "deadline"
 
 
 class Kind(StrEnum):
@@ -19,10 +29,24 @@ class Kind(StrEnum):
     MAKER_GONE = "maker_gone"
     AWAITING_FILE = "awaiting_file"
     SYNC_FAILING = "sync_failing"
+    CONTENT_EXPIRY = "content_token_expiry"
+    CONTENT_REVOKED = "content_token_revoked"
+    LICENCES = "licences_low"
+    DEADLINE = "deadline"
 
     @property
     def in_words(self) -> str:
         return self.value.replace("_", " ")
+
+    @property
+    def about(self) -> About:
+        return _ABOUT.get(self, About.TOKENS)
+
+
+_ABOUT = {
+    **dict.fromkeys((Kind.CONTENT_EXPIRY, Kind.CONTENT_REVOKED, Kind.LICENCES), About.CONTENT_TOKEN),
+    Kind.DEADLINE: About.DEADLINE,
+}
 
 
 #: Known by `alert list`, Home and the digest alone: their own room posts them.
@@ -44,7 +68,8 @@ class Problem:
     """Something that is wrong now. `subject` tells it from others of its kind; `since` is when it began.
 
     `rung` is its step on a ladder that ends with an expiry. `token_ids` are the tokens that it is about:
-    who may see one of them may see it. `facts` are JSON, for the texts of its kind.
+    who may see one of them may see it. The subject of a kind that is about something else is its id, alone
+    or before a slash. `facts` are JSON, for the texts of its kind.
     """
 
     kind: Kind
@@ -60,24 +85,42 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class PortalUse:
+    """The profiles whose devices get Company Portal by one content token, and which of them lock them to it.
+
+    `devices` are those that still need a licence, by the profile's name.
+    """
+
+    profiles: tuple[str, ...] = ()
+    single_app: tuple[str, ...] = ()
+    devices: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> int:
+        return sum(self.devices.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Gathered:
     """Everything that is wrong, as it was when the looking began.
 
     `unknown` are kinds that were not looked at or could not be: what is open of them stays as it is.
-    `tokens` are all tokens, by id.
+    `tokens`, `content_tokens` and `deadlines` are all there are, by id.
     """
 
     began_at: datetime
     problems: Sequence[Problem]
     tokens: Mapping[str, TokenView]
     unknown: Collection[Kind] = ()
+    content_tokens: Mapping[str, ContentTokenView] = field(default_factory=dict)
+    deadlines: Mapping[str, DeadlineView] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
     """An alert as it is shown.
 
-    `scopes` are the tags of each token that it is about, one empty set where it is about none.
+    `scopes` are the tags of each thing that it is about, one empty set where it is about none.
     """
 
     id: str
@@ -123,6 +166,11 @@ class AlertView:
         return f"AL-{self.number}"
 
     @property
+    def subject_id(self) -> str:
+        """The id of the content token or deadline that it is about."""
+        return self.subject.partition("/")[0]
+
+    @property
     def is_open(self) -> bool:
         return self.resolved_at is None
 
@@ -130,7 +178,7 @@ class AlertView:
         return self.snoozed_until is not None and self.snoozed_until > now
 
     def role_of(self, rights: Rights) -> Role:
-        """Return the role held for what the alert is about: for one of its tokens is enough."""
+        """Return the role held for what the alert is about: for one of several is enough."""
         return max(rights.role_for(tags) for tags in self.scopes)
 
 

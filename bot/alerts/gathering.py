@@ -4,13 +4,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from bot.alerts import rules
-from bot.alerts.facts import Gathered, Kind, Problem
+from bot.alerts import content_rules, rules
+from bot.alerts.facts import Gathered, Kind, PortalUse, Problem
+from bot.backend.profile import Platform
+from bot.deadlines.service import DeadlineService
 from bot.devices.service import DeviceService
 from bot.kit.actor import Actor
 from bot.kit.clock import Clock
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
+from bot.licenses.service import LicenseService
+from bot.profiles.service import ProfileService
 from bot.settings import Settings
 from bot.tokens.facts import TokenView
 from bot.tokens.service import TokenService
@@ -30,11 +34,22 @@ class Gathering:
     """Reads what the rooms know and says what of it is a problem."""
 
     def __init__(
-        self, *, clock: Clock, tokens: TokenService, devices: DeviceService, settings: Settings
+        self,
+        *,
+        clock: Clock,
+        tokens: TokenService,
+        devices: DeviceService,
+        profiles: ProfileService,
+        licenses: LicenseService,
+        deadlines: DeadlineService,
+        settings: Settings,
     ) -> None:
         self._clock = clock
         self._tokens = tokens
         self._devices = devices
+        self._profiles = profiles
+        self._licenses = licenses
+        self._deadlines = deadlines
         self._settings = settings
         self._up_since = clock.now()
         self.gone_of: GoneOf | None = None
@@ -46,7 +61,22 @@ class Gathering:
         found = rules.terms_problems(tokens, now=now)
         for token in tokens:
             found += await self._of_token(token, now)
-        return Gathered(now, self._placed(found), _by_id(tokens), OF_PEOPLE)
+        content_tokens = await self._licenses.list_content_tokens(actor=SYSTEM)
+        uses = await self._portal_uses() if content_tokens else {}
+        for each in content_tokens:
+            found += content_rules.content_token_problems(each, uses.get(each.id, PortalUse()), now=now)
+        deadlines = await self._deadlines.list_deadlines(actor=SYSTEM)
+        warn_days = self._settings.expiry_warning_days
+        for deadline in deadlines:
+            found += content_rules.deadline_problems(deadline, warn_days=warn_days, now=now)
+        return Gathered(
+            now,
+            self._placed(found),
+            _by_id(tokens),
+            OF_PEOPLE,
+            content_tokens={each.id: each for each in content_tokens},
+            deadlines={each.id: each for each in deadlines},
+        )
 
     async def look_at_people(self) -> Gathered:
         """Return what is wrong with people: who made a token and has left."""
@@ -64,6 +94,11 @@ class Gathering:
     async def _of_token(self, token: TokenView, now: datetime) -> list[Problem]:
         syncs = await self._devices.sync_facts(token.id)
         return rules.token_problems(token, now=now, syncs=syncs, up_since=self._up_since)
+
+    async def _portal_uses(self) -> dict[str, PortalUse]:
+        versions = await self._profiles.content.portal_versions()
+        waiting = await self._devices.to_set_up([each.profile_uuid for each in versions], Platform.IOS)
+        return content_rules.portal_uses(versions, waiting)
 
     async def _makers(self, tokens: list[TokenView], now: datetime) -> list[Problem]:
         made_by = frozenset(token.made_by.lower() for token in tokens if token.made_by and token.has_token)

@@ -6,19 +6,23 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.alerts import rules, store
+from bot.alerts import content_rules, rules, store
 from bot.alerts.errors import AlertOver, AlertUnknown, CriticalNotSnoozed, DeliveredAgain, LengthWrong
-from bot.alerts.facts import AlertView, Attempt, Gathered, Kind, Level, Part, Problem
+from bot.alerts.facts import About, AlertView, Attempt, Gathered, Kind, Level, Part, Problem
 from bot.alerts.gathering import Gathering
 from bot.alerts.models import Alert
+from bot.alerts.scopes import Scopes, Tags
 from bot.audit.service import AuditService
 from bot.backend.port import BackendTexts
+from bot.deadlines.service import DeadlineService
 from bot.kit.actor import Actor, Role
 from bot.kit.clock import Clock
 from bot.kit.db import Database, new_id
 from bot.kit.leases import Lease, LeaseLost
 from bot.kit.logs import get_logger
 from bot.kit.once import claim_once
+from bot.licenses.facts import ContentTokenView
+from bot.licenses.service import LicenseService
 from bot.outside.events import Events
 from bot.settings import Settings
 from bot.tokens.facts import Checked
@@ -37,6 +41,8 @@ class AlertService:
         clock: Clock,
         audit: AuditService,
         tokens: TokenService,
+        licenses: LicenseService,
+        deadlines: DeadlineService,
         gathering: Gathering,
         settings: Settings,
     ) -> None:
@@ -46,6 +52,8 @@ class AlertService:
         self._db = db
         self._audit = audit
         self._tokens = tokens
+        self._licenses = licenses
+        self._scopes = Scopes(tokens=tokens, licenses=licenses, deadlines=deadlines)
         self._tell_now: Callable[[], None] | None = None
         self._events: Events | None = None
 
@@ -87,9 +95,8 @@ class AlertService:
         return views[0]
 
     async def _views(self, session: AsyncSession, rows: Sequence[Alert]) -> list[AlertView]:
-        ids = {token_id for row in rows for token_id in row.token_ids}
-        tags = {token_id: await self._tokens.tags_in(session, token_id) for token_id in sorted(ids)}
-        return [_view(row, tags) for row in rows]
+        scopes = await self._scopes.of(session, rows)
+        return [_view(row, scopes[row.id]) for row in rows]
 
     # What people promise
 
@@ -201,6 +208,17 @@ class AlertService:
         await self.look()
         return checked
 
+    async def check_content(self, alert_id: str, *, actor: Actor) -> tuple[ContentTokenView, AlertView]:
+        """Read the content token of an alert anew, and look at once. Returns both as they are then.
+
+        Raises `AlertUnknown`, `NotAllowed`, `ContentTokenGone`, and `LeaseTaken` while it is being read.
+        """
+        view = await self.get_by_id(alert_id, actor=actor)
+        self._require_operator(view, actor)
+        content_token = await self._licenses.sync(view.subject_id, actor=actor)
+        await self.look()
+        return content_token, await self.get_by_id(alert_id, actor=actor)
+
     # What happens by itself
 
     async def look(self) -> list[AlertView]:
@@ -259,7 +277,8 @@ class AlertService:
         )
         if await store.insert(session, row.model_dump()):
             log.info("alert opened", alert=number, kind=found.kind.value, level=found.level.word)
-            await self._put_event(session, "alert.opened", _view(row, _tags_of(found, gathered)))
+            scopes = await self._scopes.of(session, [row])
+            await self._put_event(session, "alert.opened", _view(row, scopes[row.id]))
 
     async def _change(self, session: AsyncSession, view: AlertView, found: Problem) -> None:
         now = self.clock.now()
@@ -275,7 +294,7 @@ class AlertService:
     async def _end(self, session: AsyncSession, view: AlertView, gathered: Gathered) -> None:
         values = {
             "resolved_at": self.clock.now(),
-            "ending": rules.ending(view, gathered.tokens),
+            "ending": _ending(view, gathered),
             "version": view.version + 1,
             "word": None,
         }
@@ -373,18 +392,19 @@ class AlertService:
             await store.put(session, alert_id, values)
 
 
-def _tags_of(found: Problem, gathered: Gathered) -> dict[str, frozenset[str]]:
-    tokens = gathered.tokens
-    return {each: tokens[each].tags if each in tokens else frozenset() for each in found.token_ids}
+def _ending(view: AlertView, gathered: Gathered) -> dict[str, Any]:
+    if view.kind.about is About.TOKENS:
+        return rules.ending(view, gathered.tokens)
+    return content_rules.ending(view, gathered)
 
 
-def _view(row: Alert, tags: Mapping[str, frozenset[str]]) -> AlertView:
+def _view(row: Alert, scopes: Tags) -> AlertView:
     plain = {name: getattr(row, name) for name in AlertView.__slots__ if hasattr(row, name)}
     plain |= {
         "kind": Kind(row.kind),
         "level": Level(row.level),
         "token_ids": tuple(row.token_ids),
         "mentions": tuple(row.mentions),
-        "scopes": tuple(tags[token_id] for token_id in row.token_ids) or (frozenset(),),
+        "scopes": scopes,
     }
     return AlertView(**plain)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from bot.alerts import blocks
 from bot.alerts.errors import DeliveredAgain, NoChannel
+from bot.alerts.facts import About
 from bot.alerts.service import AlertService
 from bot.kit.actor import Role
 from bot.slack.blocks import Message, View
@@ -116,10 +117,20 @@ class _Screens:
             await call.answer(blocks.snoozed(view, now=self._service.clock.now()))
 
     async def press_check(self, call: Call) -> None:
+        view = await self._service.get_by_id(call.value, actor=call.actor)
+        if view.kind.about is About.CONTENT_TOKEN:
+            await self._check_content(call)
+            return
         question = self._service.check(call.value, actor=call.actor)
         checked = await asked(call, question, service=self._service.texts.service)
         self._service.tell_now()
         await call.answer(token_blocks.checked(checked, texts=self._service.texts))
+
+    async def _check_content(self, call: Call) -> None:
+        question = self._service.check_content(call.value, actor=call.actor)
+        content_token, view = await asked(call, question, service=self._service.texts.service)
+        self._service.tell_now()
+        await call.answer(self._writer.checked(content_token, view, now=self._service.clock.now()))
 
     async def test(self, call: Call) -> None:
         settings = self._service.settings

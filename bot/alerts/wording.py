@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from bot.alerts.facts import AlertView, Kind
+from bot.alerts import content_wording
+from bot.alerts.facts import About, AlertView, Kind
 from bot.alerts.words import Told, Words, ago, days, person
 from bot.backend.port import BackendTexts
 from bot.slack.blocks import code, escape, local_time
@@ -165,6 +166,7 @@ _KINDS: Mapping[Kind, Callable[[Words], Told]] = {
     Kind.MAKER_GONE: _maker_gone,
     Kind.AWAITING_FILE: _awaiting,
     Kind.SYNC_FAILING: _failing,
+    **content_wording.KINDS,
 }
 
 
@@ -173,6 +175,8 @@ _KINDS: Mapping[Kind, Callable[[Words], Told]] = {
 
 def ended(view: AlertView, *, now: datetime) -> str:
     """Return what resolved an alert, without a headline."""
+    if view.kind.about is not About.TOKENS:
+        return content_wording.ended(view, now)
     if view.ending.get("removed"):
         return "The token was removed."
     state = view.ending.get("state")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from bot.alerts.facts import AlertView
 from bot.backend.port import BackendTexts
@@ -9,11 +10,19 @@ from bot.slack.blocks import escape, local_time, mention
 from bot.tokens.facts import NextAction
 
 
+class Mend(StrEnum):
+    """A button of another room that mends, or shows, what an alert is about."""
+
+    RENEW_CONTENT = "renew content token"
+    SHOW_CONTENT = "show content token"
+    CERTIFICATE = "upload certificate"
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """An alert in words, all mrkdwn. `headline` is one bold fact, `aside` stands behind it.
 
-    `actions` are buttons of the tokens room, `query` what *Show devices* lists.
+    `actions` are buttons of the tokens room, `mends` of others, `query` is what *Show devices* lists.
     """
 
     headline: str
@@ -22,6 +31,7 @@ class Told:
     next: str
     aside: str = ""
     actions: tuple[NextAction, ...] = ()
+    mends: tuple[Mend, ...] = ()
     syncs: bool = False
     checks: bool = False
     query: str | None = None

@@ -84,6 +84,10 @@ class DeadlineService:
                 return view
         raise DeadlineGone
 
+    async def all_tags_in(self, session: AsyncSession, ids: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Return the tags of those that are still watched, inside the caller's transaction."""
+        return await store.tags_of(session, ids)
+
     async def watch(
         self, name: str, day: str, *, actor: Actor, wishes: Wishes | None = None, delivery: str | None = None
     ) -> Watched:

@@ -1,6 +1,6 @@
 """Rows of dates to watch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,6 +19,12 @@ async def named(session: AsyncSession, name_key: str) -> Deadline | None:
     """Return the one of a name, which nobody else changes before we commit."""
     query = sa.select(Deadline).where(col(Deadline.name_key) == name_key).with_for_update()
     return (await session.scalars(query)).one_or_none()
+
+
+async def tags_of(session: AsyncSession, ids: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Return the tags of those of them that are still there."""
+    query = sa.select(col(Deadline.id), col(Deadline.tags)).where(col(Deadline.id).in_(list(ids)))
+    return {each: frozenset(tags) for each, tags in await session.execute(query)}
 
 
 async def count(session: AsyncSession) -> int:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from bot.audit.service import AuditService
 from bot.backend.port import BackendError, BackendTexts
+from bot.backend.profile import Platform
 from bot.devices import rules, store
 from bot.devices.asking import Asking, WorkOn
 from bot.devices.books import SYSTEM, Books
@@ -145,6 +146,20 @@ class DeviceService:
         found: Counter[str] = Counter()
         for kind in kinds:
             if rules.has_profile(kind.profile_status, kind.profile_uuid):
+                found[kind.profile_uuid or ""] += kind.devices
+        return dict(found)
+
+    async def to_set_up(self, uuids: Sequence[str], platform: Platform) -> dict[str, int]:
+        """Return how many present devices have each of these profiles' UUIDs and have not fetched it yet.
+
+        The caller has checked the right to see the profiles.
+        """
+        async with self._books.db.read() as session:
+            kinds = await store.kinds_carrying(session, uuids)
+        found: Counter[str] = Counter()
+        for kind in kinds:
+            has = rules.has_profile(kind.profile_status, kind.profile_uuid)
+            if has and kind.profile_status != "pushed" and kind.platform == platform.value:
                 found[kind.profile_uuid or ""] += kind.devices
         return dict(found)
 

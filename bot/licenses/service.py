@@ -115,6 +115,13 @@ class LicenseService:
         row = await store.live_content_token(session, content_token_id)
         return (await self._books.views(session, [row]))[0] if row else None
 
+    async def all_tags_in(self, session: AsyncSession, ids: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Return the tags of content tokens, also of removed ones, inside the caller's transaction.
+
+        Those without any are left out.
+        """
+        return await store.tags_of(session, ids)
+
     async def licences(self, *, actor: Actor) -> dict[str, list[AppLicences]]:
         """Return what each content token that the actor may see has, by its id, the scarcest first.
 

@@ -1,6 +1,7 @@
 """Profiles and the content tokens that give their devices Company Portal."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -10,7 +11,7 @@ from bot.licenses.facts import ContentTokenView
 from bot.licenses.service import LicenseService
 from bot.profiles import store
 from bot.profiles.books import Books
-from bot.profiles.facts import ContentFacts
+from bot.profiles.facts import ContentFacts, PortalVersion
 from bot.profiles.models import ProfileVersion
 from bot.profiles.rules import effective
 
@@ -65,10 +66,19 @@ class Content:
 
     async def installed_apps(self) -> Mapping[str, Collection[str]]:
         """Return the apps that profiles install, by the id of the content token they come from."""
+        used = {each.content_token_id for each in await self.portal_versions() if each.is_in_force}
+        return {each: (self._licenses.company_portal_id,) for each in used}
+
+    async def portal_versions(self) -> list[PortalVersion]:
+        """Return the versions of profiles whose devices get Company Portal by a content token, by name."""
         async with self._books.db.read() as session:
-            rows = await store.live(session)
-        used = {effective(_settings(version)).content_token for _, version in rows}
-        return {each: (self._licenses.company_portal_id,) for each in used if each is not None}
+            rows = await store.naming_content(session)
+        found = []
+        for name, uuid, settings, is_in_force in rows:
+            held = effective(_converted(settings))
+            if held.content_token is not None:
+                found.append(PortalVersion(held.content_token, uuid, name, held.single_app_mode, is_in_force))
+        return found
 
     async def _facts(self, views: Sequence[ContentTokenView]) -> dict[str, ContentFacts]:
         async with self._books.db.read() as session:
@@ -99,4 +109,8 @@ class Content:
 
 
 def _settings(version: ProfileVersion) -> ProfileSettings:
-    return msgspec.convert(version.settings, ProfileSettings, strict=False)
+    return _converted(version.settings)
+
+
+def _converted(settings: Mapping[str, Any]) -> ProfileSettings:
+    return msgspec.convert(settings, ProfileSettings, strict=False)

@@ -134,6 +134,20 @@ class ContentFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PortalVersion:
+    """A version of a profile whose devices get Company Portal by a content token.
+
+    `is_in_force`: new devices get it. Another one, of a removed profile too, may still be on devices.
+    """
+
+    content_token_id: str
+    profile_uuid: str
+    profile_name: str
+    single_app_mode: bool
+    is_in_force: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """What is wrong with one setting, by its name in `ProfileSettings`, in a sentence."""
 

@@ -143,6 +143,10 @@ class TokenService:
         """Return a token's tags inside the caller's transaction, also of a removed one."""
         return (await store.tags_of(session, [token_id])).get(token_id, frozenset())
 
+    async def all_tags_in(self, session: AsyncSession, token_ids: Sequence[str]) -> dict[str, frozenset[str]]:
+        """Return the tags of these tokens inside the caller's transaction, those without any left out."""
+        return await store.tags_of(session, token_ids)
+
     async def name_in(self, session: AsyncSession, token_id: str) -> str:
         """Return a token's name inside the caller's transaction, also of a removed one."""
         return (await session.get_one(Token, token_id)).name

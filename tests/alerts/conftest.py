@@ -25,6 +25,7 @@ from bot.slack.post import Poster
 from bot.tokens.facts import TokenView
 from tests.fakes.backend import FakeBackend, FakeServer
 from tests.fakes.clock import FakeClock
+from tests.fakes.content import FakeContentBackend
 from tests.fakes.rooms import ADMIN, Rooms
 
 CHANNEL = "COPS"
@@ -138,6 +139,7 @@ class Desk:
     slack: SlackFake
     settings: Settings
     backend: FakeBackend
+    content: FakeContentBackend
     rooms: Rooms = field(init=False)
     service: AlertService = field(init=False)
     runner: AlertRunner = field(init=False)
@@ -147,15 +149,28 @@ class Desk:
 
     def start(self) -> None:
         self.rooms = Rooms.open(
-            self.db, self.clock, self.keyring, backend=self.backend, settings=self.settings
+            self.db,
+            self.clock,
+            self.keyring,
+            backend=self.backend,
+            settings=self.settings,
+            content=self.content,
         )
         self.service = AlertService(
             db=self.db,
             clock=self.clock,
             audit=self.rooms.audit,
             tokens=self.rooms.tokens,
+            licenses=self.rooms.licenses,
+            deadlines=self.rooms.deadlines,
             gathering=Gathering(
-                clock=self.clock, tokens=self.rooms.tokens, devices=self.rooms.devices, settings=self.settings
+                clock=self.clock,
+                tokens=self.rooms.tokens,
+                devices=self.rooms.devices,
+                profiles=self.rooms.profiles,
+                licenses=self.rooms.licenses,
+                deadlines=self.rooms.deadlines,
+                settings=self.settings,
             ),
             settings=self.settings,
         )
@@ -193,10 +208,12 @@ class Desk:
         return (await self.rooms.tokens.upload(token.id, file, actor=ADMIN)).token
 
     async def _sync(self) -> None:
-        """Keep the tokens in use synced: only expiries are told of them."""
+        """Keep what is in use synced and counted: only expiries are told of it."""
         for token in await self.rooms.tokens.list_tokens(actor=ADMIN):
             if token.state.can_sync:
                 await self.rooms.sync(token.name)
+        for content_token_id in await self.rooms.licenses.due():
+            await self.rooms.licenses.count(content_token_id)
 
     async def look(self, length: timedelta = timedelta()) -> list[str]:
         """Let time pass, look, and return in short what Slack was told."""
@@ -214,7 +231,7 @@ def slack(clock: FakeClock) -> SlackFake:
 
 def open_desk(db: Database, clock: FakeClock, keyring: Keyring, slack: SlackFake, **changes: Any) -> Desk:
     settings = Settings(**({"channel": CHANNEL, "alert_mention": "SONCALL"} | changes))
-    return Desk(db, clock, keyring, slack, settings, FakeBackend(clock))
+    return Desk(db, clock, keyring, slack, settings, FakeBackend(clock), FakeContentBackend(clock))
 
 
 @pytest.fixture

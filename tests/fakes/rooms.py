@@ -7,6 +7,7 @@ from bot.alerts.facts import AlertView
 from bot.assignments.books import Books as RequestBooks
 from bot.assignments.service import AssignmentService
 from bot.audit.service import AuditService
+from bot.deadlines.service import DeadlineService
 from bot.devices.facts import SyncView
 from bot.devices.service import DeviceService
 from bot.kit.actor import Actor, Rights, Role
@@ -60,6 +61,7 @@ class Rooms:
     assignments: AssignmentService
     licenses: LicenseService
     content: FakeContentBackend
+    deadlines: DeadlineService
 
     @classmethod
     def open(
@@ -70,6 +72,7 @@ class Rooms:
         *,
         backend: FakeBackend | None = None,
         settings: Settings | None = None,
+        content: FakeContentBackend | None = None,
     ) -> "Rooms":
         service = backend or FakeBackend(clock)
         audit = AuditService(db, keyring, clock)
@@ -78,7 +81,7 @@ class Rooms:
             db=db, clock=clock, keyring=keyring, audit=audit, backend=service, settings=used
         )
         leases = Leases(db, clock)
-        content = FakeContentBackend(clock)
+        content = content or FakeContentBackend(clock)
         licenses = LicenseService(
             db=db,
             clock=clock,
@@ -118,8 +121,10 @@ class Rooms:
             settings=used,
         )
         assignments = AssignmentService(books, devices=devices, leases=leases)
+        deadlines = DeadlineService(db=db, clock=clock, audit=audit, settings=used, texts=service.texts)
         return cls(
-            db, clock, service, audit, tokens, devices, leases, profiles, assignments, licenses, content
+            *(db, clock, service, audit, tokens, devices, leases, profiles, assignments, licenses, content),
+            deadlines,
         )
 
     async def add_token(self, name: str, *, tags: tuple[str, ...] = ()) -> tuple[FakeServer, TokenView]:

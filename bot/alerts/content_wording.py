@@ -1,0 +1,223 @@
+"""What alerts about content tokens, licences and other dates say. Pure."""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+
+from bot.alerts.facts import AlertView, Kind
+from bot.alerts.words import Mend, Told, Words, ago, days, person
+from bot.backend.port import BackendTexts
+from bot.deadlines.blocks import on
+from bot.licenses.facts import ContentTokenState, ContentTokenView
+from bot.slack.blocks import bold, code, escape, local_time
+from bot.tokens.rules import days_left
+
+_NAMED_AT_MOST = 5
+
+
+def listed(names: list[str]) -> str:
+    """Name a few and count the others; all of it escaped."""
+    shown = ", ".join(escape(each) for each in names[:_NAMED_AT_MOST])
+    more = len(names) - _NAMED_AT_MOST
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+# Content tokens
+
+
+def _where(words: Words) -> str:
+    manager, location = words.fact("manager"), words.fact("location")
+    parts = [
+        words.fact("org"),
+        f"location {location}",
+        f"managed by {manager}" if manager else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _stops(words: Words) -> str:
+    """Say what happens to devices whose profiles install the app of a content token; empty without any."""
+    profiles, locked = words.view.facts.get("profiles") or [], words.view.facts.get("single_app") or []
+    if not profiles:
+        return ""
+    word = "profile" if len(profiles) == 1 else "profiles"
+    told = f"set-up of new devices with {word} {listed(profiles)} stops at Company Portal"
+    if not locked:
+        return told
+    which = "" if len(locked) == len(profiles) else f" with {listed(locked)}"
+    return f"{told}; in Single App Mode{which} the device cannot be used"
+
+
+def _content_means(words: Words, *, when: str) -> str:
+    """Say what an end means: `when` is from when on, empty for now."""
+    stops = _stops(words)
+    told = "Installed apps and enrolled devices keep working. "
+    lead = f"{when}, the MDM server" if when else "The MDM server"
+    told += f"{lead} can give no licence of this location to a new device"
+    return f"{told}: {stops}." if stops else f"{told}."
+
+
+def _renew(words: Words) -> str:
+    location = bold(str(words.view.facts.get("location") or ""))
+    return (
+        f"renew it. {words.texts.content_token_step} It must be of location {location}. Press *Renew token*"
+        " to hand it over here, and give it to the MDM server too."
+    )
+
+
+def _content_expiry(words: Words) -> Told:
+    name, expires_at = words.fact("content_token"), words.moment("expires_at") or words.now
+    if expires_at <= words.now:
+        headline = f"Content token {name} expired {ago(words.now - expires_at)}"
+        means = _content_means(words, when="")
+    else:
+        headline = f"Content token {name} expires in {days(days_left(expires_at, words.now))}"
+        means = _content_means(words, when="After that")
+    return Told(
+        headline=headline,
+        aside=f"({local_time(expires_at, words.now)})",
+        where=_where(words),
+        means=means,
+        next=_renew(words),
+        mends=(Mend.RENEW_CONTENT,),
+        checks=True,
+    )
+
+
+def _content_revoked(words: Words) -> Told:
+    return Told(
+        headline=f"{words.service} no longer accepts the content token {words.fact('content_token')}",
+        aside=f"since {local_time(words.view.since, words.now)}",
+        where=_where(words),
+        means=(
+            f"It was revoked, or the account that made it has changed. {_content_means(words, when='')} The"
+            " licence counts shown here are the last that were read."
+        ),
+        next=_renew(words),
+        mends=(Mend.RENEW_CONTENT,),
+        checks=True,
+    )
+
+
+def answer(view: ContentTokenView, *, texts: BackendTexts, now: datetime) -> str:
+    """Say what the service has just answered about a content token."""
+    asked = f"Asked {escape(texts.service)} {local_time(view.asked_at or now, now)}:"
+    if view.error is None:
+        return f"{asked} content token {escape(view.name)} is accepted, and its licences are counted."
+    if view.state.is_ended:
+        return f"{asked} content token {escape(view.name)} is still not accepted."
+    return f"{asked} content token {escape(view.name)} could not be read. {escape(view.error)}"
+
+
+# Other dates
+
+
+def _deadline(words: Words) -> Told:
+    name, at = words.fact("name"), words.moment("expires_at") or words.now
+    day, topic = words.view.facts.get("day"), words.fact("topic")
+    is_over = at <= words.now
+    left = days(days_left(at, words.now))
+    if words.view.facts.get("is_certificate"):
+        what = f"{'Push certificate' if topic else 'Certificate'} {name}"
+        headline = f"{what} expired {ago(words.now - at)}" if is_over else f"{what} expires in {left}"
+    else:
+        headline = f"Deadline {name} {'is over' if is_over else f'is in {left}'}"
+    added = f"dded by {person(words.view.facts.get('added_by'))}"
+    return Told(
+        headline=headline,
+        aside=f"({on(date.fromisoformat(day)) if isinstance(day, str) else local_time(at, words.now)})",
+        where=f"Topic {code(topic)} · a{added}" if topic else f"A{added}",
+        means=_deadline_means(words, is_over=is_over),
+        next=_deadline_next(words),
+        mends=(Mend.CERTIFICATE,) if words.view.facts.get("is_certificate") else (),
+    )
+
+
+def _deadline_means(words: Words, *, is_over: bool) -> str:
+    if words.fact("topic"):
+        when = "Since then" if is_over else "After that"
+        return (
+            f"Enrolled devices keep what they have. {when}, the MDM server reaches none of its devices and"
+            " can enroll no new one, until the certificate is renewed."
+        )
+    if words.view.facts.get("is_certificate"):
+        return (
+            "What relies on this certificate stops accepting it then. Enrollment here does not depend on it."
+        )
+    return "Somebody wanted to be told of this date in time. Nothing changes here by itself."
+
+
+def _deadline_next(words: Words) -> str:
+    slash, name = words.slash, words.fact("name")
+    same = (
+        f"with the same {words.service} Account that made it: another account makes another topic, and then"
+        " every device must enroll again"
+    )
+    if words.fact("topic"):
+        return f"renew it {same}. Then press *Upload certificate* and choose its public part."
+    if words.view.facts.get("is_certificate"):
+        return "renew it, then press *Upload certificate* and choose its public part."
+    return (
+        f"do what the date stands for, then {code(f'{slash} watch add {name} DATE')} with the next one, or"
+        f" {code(f'{slash} watch remove {name}')}. If it is the {words.service} Push certificate of the MDM"
+        f" server, renew it {same}."
+    )
+
+
+KINDS: Mapping[Kind, Callable[[Words], Told]] = {
+    Kind.CONTENT_EXPIRY: _content_expiry,
+    Kind.CONTENT_REVOKED: _content_revoked,
+    Kind.DEADLINE: _deadline,
+}
+
+
+# What is said once it is over
+
+
+def ended(view: AlertView, now: datetime) -> str:
+    """Return what resolved an alert of these kinds, without a headline."""
+    if view.ending.get("removed"):
+        return (
+            "The date is watched no longer."
+            if view.kind is Kind.DEADLINE
+            else "The content token was removed."
+        )
+    state = view.ending.get("state")
+    if state in _OTHERS.get(view.kind, ()):
+        return f"The content token is now {escape(state)}, which has an alert of its own."
+    return _ENDINGS[view.kind](view, now)
+
+
+#: With an alert of its own, what is said of these states ends the alert of a kind.
+_OTHERS: Mapping[Kind, frozenset[str]] = {
+    Kind.CONTENT_EXPIRY: frozenset({ContentTokenState.REVOKED.value}),
+    Kind.CONTENT_REVOKED: frozenset({ContentTokenState.EXPIRED.value}),
+    Kind.LICENCES: frozenset({ContentTokenState.EXPIRED.value, ContentTokenState.REVOKED.value}),
+}
+
+
+def _until(view: AlertView, now: datetime) -> str:
+    """Return until when it is good now, in words; empty where that is over."""
+    expires_at, left = view.ending.get("expires_at"), view.ending.get("days_left")
+    if not isinstance(expires_at, str) or not isinstance(left, int) or left < 1:
+        return ""
+    return f"{local_time(datetime.fromisoformat(expires_at), now)} ({days(left)} left)"
+
+
+def _renewed(view: AlertView, now: datetime) -> str:
+    until = _until(view, now)
+    if not until:
+        return "The content token is in order again."
+    by = view.ending.get("installed_by")
+    return f"The content token was renewed{f', by {person(by)}' if by else ''}. It expires {until}."
+
+
+def _moved(view: AlertView, now: datetime) -> str:
+    until = _until(view, now)
+    return f"The date is now {until}." if until else "The date was changed."
+
+
+_ENDINGS: Mapping[Kind, Callable[[AlertView, datetime], str]] = {
+    Kind.CONTENT_EXPIRY: _renewed,
+    Kind.CONTENT_REVOKED: lambda _view, _now: "The content token is accepted.",
+    Kind.DEADLINE: _moved,
+}
