@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,12 +26,12 @@ class Ended(NamedTuple):
     complained: str
 
 
-async def enrollbot(*arguments: str, environment: Mapping[str, str] | None = None) -> Ended:
+async def in_own_process(*arguments: str, environment: Mapping[str, str]) -> Ended:
     """Run the command line as a process of its own, with these settings and no others."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("ENROLLBOT_", "SLACK_"))}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", *arguments),
-        env=inherited | dict(environment or {}),
+        env=inherited | dict(environment),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -41,28 +41,50 @@ async def enrollbot(*arguments: str, environment: Mapping[str, str] | None = Non
 
 
 Shell = Callable[..., Ended]
+Enrollbot = Callable[..., Awaitable[Ended]]
 
 
 @pytest.fixture
-def shell(
-    house_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Shell]:
-    """The command line in this process, on a database of its own: a second quicker than another process."""
+def unset(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Take this process's own settings away, and leave its logs as they were."""
     for name in os.environ:
         if name.startswith(("ENROLLBOT_", "SLACK_")):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("ENROLLBOT_DATABASE_URL", f"sqlite:///{house_file}")
-    monkeypatch.setenv("ENROLLBOT_ENCRYPTION_KEYS", generate_key())
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    yield monkeypatch
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def shell(house_file: Path, unset: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    """The command line in this process, on a database of its own: a second quicker than another process."""
+    unset.setenv("ENROLLBOT_DATABASE_URL", f"sqlite:///{house_file}")
+    unset.setenv("ENROLLBOT_ENCRYPTION_KEYS", generate_key())
 
     def run(*arguments: str) -> Ended:
         status = cli.run(arguments)
         return Ended(status, *capsys.readouterr())
 
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    return run
+
+
+@pytest.fixture
+def enrollbot(unset: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Enrollbot:
+    """The command line in a thread of this process, beside a bot that is up: it has a loop of its own."""
+
+    async def run(*arguments: str, environment: Mapping[str, str]) -> Ended:
+        with unset.context() as settings:
+            for name, value in environment.items():
+                settings.setenv(name, value)
+            capsys.readouterr()
+            status = await asyncio.to_thread(cli.run, arguments)
+        ended = Ended(status, *capsys.readouterr())
+        assert "Traceback" not in ended.complained
+        return ended
+
+    return run
 
 
 def settings_of(house: House, **changes: str) -> dict[str, str]:
@@ -78,7 +100,7 @@ def settings_of(house: House, **changes: str) -> dict[str, str]:
     } | changes
 
 
-async def test_the_audit_is_proved_and_a_touched_entry_is_named(paris: House) -> None:
+async def test_the_audit_is_proved_and_a_touched_entry_is_named(paris: House, enrollbot: Enrollbot) -> None:
     settings = settings_of(paris)
     await paris.types(paris.ana, "/enroll token tag paris schools")
     entries = len(await paris.acts())
@@ -95,7 +117,9 @@ async def test_the_audit_is_proved_and_a_touched_entry_is_named(paris: House) ->
     assert f"broken at entry {entries}" in broken.complained
 
 
-async def test_a_token_is_imported_and_syncs_when_the_bot_runs(house_file: Path, tmp_path: Path) -> None:
+async def test_a_token_is_imported_and_syncs_when_the_bot_runs(
+    house_file: Path, tmp_path: Path, enrollbot: Enrollbot
+) -> None:
     # The other process has the system's clock, and Apple refuses those whose clock is wrong.
     async with open_house(f"sqlite:///{house_file}", FakeClock(SystemClock().now())) as house:
         house.apple.create_server("paris", devices=4)
@@ -118,15 +142,17 @@ async def test_a_token_is_imported_and_syncs_when_the_bot_runs(house_file: Path,
         assert "4 devices" in await house.types(house.ben, "/enroll status")
 
 
-async def test_a_new_key_is_printed_and_taken(house: House) -> None:
-    made = await enrollbot("keys", "generate")
+async def test_a_new_key_is_printed_and_taken(house: House, enrollbot: Enrollbot) -> None:
+    made = await enrollbot("keys", "generate", environment={})
     assert (made.status, made.complained) == (0, "")
     fresh = house.settings.database_url.get_secret_value().replace("enrollbot.db", "fresh.db")
     settings = settings_of(house, ENROLLBOT_ENCRYPTION_KEYS=made.said.strip(), ENROLLBOT_DATABASE_URL=fresh)
     assert (await enrollbot("audit", "verify", environment=settings)).status == 0
 
 
-async def test_the_bot_does_not_start_without_its_key_and_says_how_to_mend_it(paris: House) -> None:
+async def test_the_bot_does_not_start_without_its_key_and_says_how_to_mend_it(
+    paris: House, enrollbot: Enrollbot
+) -> None:
     told = {
         "": "There is no encryption key. Make one with `enrollbot keys generate`",
         generate_key(): "None of the encryption keys given opens this database. Put the key",
@@ -146,13 +172,13 @@ async def test_every_wrong_setting_is_named_at_once(house: House) -> None:
         "ENROLLBOT_PORT": "http",
         "ENROLLBOT_EXPIRY_WARNING_DAYS": "soon",
     }
-    ended = await enrollbot("run", environment=settings_of(house, **wrong))
+    ended = await in_own_process("run", environment=settings_of(house, **wrong))
     assert ended.status == 1
     for name in wrong:
         assert name in ended.complained
 
 
-async def test_the_bot_does_not_start_without_slacks_credentials(house: House) -> None:
+async def test_the_bot_does_not_start_without_slacks_credentials(house: House, enrollbot: Enrollbot) -> None:
     settings = settings_of(house, SLACK_BOT_TOKEN="xapp-1", SLACK_SIGNING_SECRET="")
     ended = await enrollbot("run", environment=settings)
     assert ended.status == 1
