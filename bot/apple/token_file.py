@@ -28,6 +28,7 @@ from pydantic import SecretStr
 
 from bot.apple.answers import is_web_page
 from bot.apple.dep.auth import Credentials
+from bot.kit.certificates import UNREADABLE
 from bot.kit.errors import EnrollbotError
 
 MAX_FILE_BYTES = 64 * 1024
@@ -267,7 +268,7 @@ def _what_else(encoded: bytes) -> TokenFileUnusable:
         return NotATokenFile("This is a web page, not a server token.")
     try:
         x509.load_der_x509_certificate(encoded)
-    except ValueError:
+    except UNREADABLE:
         return NotATokenFile()
     return CertificateInsteadOfToken()
 
@@ -314,7 +315,7 @@ def _key_identifiers(certificate: x509.Certificate) -> set[bytes]:
 def _certificate(pem: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem.encode())
-    except ValueError:
+    except UNREADABLE:
         raise KeyPairUnusable("The certificate cannot be read.") from None
 
 

@@ -11,6 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from bot.deadlines.errors import HoldsPrivateKey, IsRequest, NoCertificate
 from bot.deadlines.facts import CertificateFacts
+from bot.kit.certificates import UNREADABLE
 
 # A push certificate names its topic in the subject's user id, seen as com.apple.mgmt.External.UUID:
 # https://developer.apple.com/documentation/devicemanagement/setting-up-push-notifications-for-your-mdm-customers
@@ -58,9 +59,9 @@ def _holds_key(content: bytes) -> bool:
 
 
 def _certificates(content: bytes) -> Sequence[x509.Certificate]:
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(*UNREADABLE):
         return x509.load_pem_x509_certificates(content)
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(*UNREADABLE):
         return [x509.load_der_x509_certificate(content)]
     return []
 
@@ -68,7 +69,7 @@ def _certificates(content: bytes) -> Sequence[x509.Certificate]:
 def _is_request(content: bytes) -> bool:
     if _REQUEST_LINE.search(content):
         return True
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(*UNREADABLE):
         x509.load_der_x509_csr(content)
         return True
     return False

@@ -1,7 +1,6 @@
 """What holds for profiles: names, every setting, what goes together, and what differs. Pure."""
 
 import base64
-import binascii
 import hashlib
 import re
 import unicodedata
@@ -11,7 +10,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 
 from bot.backend.profile import (
@@ -22,6 +20,7 @@ from bot.backend.profile import (
     ProfileSettings,
     SetupScreen,
 )
+from bot.kit.certificates import UNREADABLE
 from bot.profiles.errors import CertificateWrong
 from bot.profiles.facts import ContentFacts, Fault, HostCertificate, Step
 
@@ -419,7 +418,7 @@ def read_certificates(content: bytes, *, now: datetime) -> list[str]:
     try:
         ders = [base64.b64decode(b"".join(block.split())) for block in blocks] or [content]
         read = [x509.load_der_x509_certificate(der) for der in ders]
-    except (ValueError, binascii.Error, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise CertificateWrong(
             "This file is no certificate that can be read.",
             next_step="Choose a .cer or .pem file: an X.509 certificate as DER or PEM.",
@@ -437,7 +436,7 @@ def certificate(text: str, position: int = 0) -> HostCertificate:
     """Return how a certificate (base64 DER) is shown. Raises `CertificateWrong`."""
     try:
         read = x509.load_der_x509_certificate(base64.b64decode(text, validate=True))
-    except (ValueError, binascii.Error, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise CertificateWrong(
             f"Certificate {position + 1} cannot be read.", next_step="Remove it and add it again."
         ) from None

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from bot.backend.port import Account, BackendTexts
 from bot.kit.actor import Rights, Role
+from bot.kit.certificates import UNREADABLE
 from bot.tokens.errors import (
     AppleIdWrong,
     ChannelWrong,
@@ -416,7 +417,7 @@ def check_key_pair(private_key_pem: bytes, certificate_pem: bytes) -> None:
     """Raise unless both are PEM, RSA, unencrypted and belong together."""
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
-    except ValueError:
+    except UNREADABLE:
         raise KeyUnusable("The certificate is not a PEM certificate.") from None
     try:
         key = serialization.load_pem_private_key(private_key_pem, password=None)

@@ -1,4 +1,5 @@
 import json
+import ssl
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 
 from bot.apple import token_file
 from bot.apple.token_file import KeyPair, make_key_pair, open_token_file
-from tests.fakes import p7m
+from tests.fakes import certificates, p7m
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 EXPIRY = datetime(2027, 11, 22, 8, 59, 53, tzinfo=UTC)
@@ -239,8 +240,13 @@ def test_key_pairs_that_cannot_be_used_say_why(pair: KeyPair) -> None:
     ):
         with pytest.raises(token_file.KeyPairUnusable, match=words):
             open_token_file(content, [KeyPair(SecretStr(pem), pair.certificate_pem)], now=NOW)
-    with pytest.raises(token_file.KeyPairUnusable, match="certificate cannot be read"):
-        open_token_file(content, [KeyPair(pair.private_key_pem, "no certificate")], now=NOW)
+    der = ssl.PEM_cert_to_DER_cert(pair.certificate_pem)
+    of_no_version = ssl.DER_cert_to_PEM_cert(certificates.of_no_version(der))
+    for certificate in ("no certificate", of_no_version):
+        with pytest.raises(token_file.KeyPairUnusable, match="certificate cannot be read"):
+            open_token_file(content, [KeyPair(pair.private_key_pem, certificate)], now=NOW)
+    with pytest.raises(token_file.NotATokenFile):
+        open_token_file(certificates.of_no_version(der), [pair], now=NOW)
 
 
 def test_nothing_secret_shows_in_what_was_opened(pair: KeyPair) -> None:

@@ -81,6 +81,7 @@ OTHERS = {
     **{"empty": b"", "zero": b"\x00", "text": b"hello", "zeros": b"0" * 65536},
     **{"half a pem": PEM[:200], "half a der": DER[:100], "more than a der": DER + b"x"},
     "nothing inside": b"-----BEGIN CERTIFICATE-----\nAAAA\n",
+    "a version that there is not": certificates.of_no_version(DER),
 }
 
 

@@ -33,6 +33,13 @@ def der(
     return read.public_bytes(serialization.Encoding.DER)
 
 
+def of_no_version(certificate: bytes) -> bytes:
+    """The same DER, said to be of version 2, which nobody makes."""
+    changed = certificate.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01", 1)
+    assert changed != certificate
+    return changed
+
+
 def kept(
     common_name: str | None = "Packing room", *, until: datetime = UNTIL, unit: str | None = None
 ) -> str:

@@ -437,6 +437,7 @@ def test_a_private_key_is_refused_and_nothing_of_it_is_repeated(content: bytes) 
         (b"PK\x03\x04 a picture", "no certificate that can be read"),
         ("Ünlesbar".encode("utf-16"), "no certificate that can be read"),
         (certificates.der()[:-1], "no certificate that can be read"),
+        (certificates.of_no_version(certificates.der()), "no certificate that can be read"),
         (
             b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
             "no certificate that can be read",
@@ -448,7 +449,18 @@ def test_a_private_key_is_refused_and_nothing_of_it_is_repeated(content: bytes) 
         (certificates.pem("Old", until=NOW), "The certificate Old expired on 01 May 2026"),
         (certificates.pem() + certificates.pem("Old", until=NOW), "The certificate Old expired"),
     ],
-    ids=["empty", "blank", "zip", "text", "cut off", "no DER", "no base64", "expired", "second expired"],
+    ids=[
+        "empty",
+        "blank",
+        "zip",
+        "text",
+        "cut off",
+        "no version",
+        "no DER",
+        "no base64",
+        "expired",
+        "second expired",
+    ],
 )
 def test_a_file_without_a_valid_certificate_is_refused(content: bytes, says: str) -> None:
     with pytest.raises(CertificateWrong, match=re.escape(says)) as refused:

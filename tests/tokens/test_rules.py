@@ -1,4 +1,5 @@
 import contextlib
+import ssl
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,6 +27,7 @@ from bot.tokens.errors import (
 )
 from bot.tokens.facts import NextAction, TokenState
 from bot.tokens.rules import Health, Holding, Offered, Setting
+from tests.fakes import certificates
 from tests.fakes.backend import TEXTS
 
 NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
@@ -371,7 +373,9 @@ def test_tags_that_a_limited_admin_may_not_touch(grants: tuple[Grant, ...], forb
 
 
 def test_what_is_no_key_pair_is_named() -> None:
-    with pytest.raises(KeyUnusable, match="certificate is not"):
-        rules.check_key_pair(b"key", b"certificate")
+    of_no_version = ssl.DER_cert_to_PEM_cert(certificates.of_no_version(certificates.der())).encode()
+    for certificate in (b"certificate", of_no_version):
+        with pytest.raises(KeyUnusable, match="certificate is not"):
+            rules.check_key_pair(b"key", certificate)
     with pytest.raises(KeyUnusable, match="certificate is not"):
         rules.fingerprint("nothing")
