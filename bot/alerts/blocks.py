@@ -187,7 +187,8 @@ def _buttons(view: AlertView, told: Told, *, role: Role = Role.ADMIN) -> list[Bl
     if told.syncs:
         made.append(button("Sync now", action_id=sync_blocks.SYNC_NOW, value=token_id))
     if told.query is not None:
-        made.append(button("Show devices", action_id=sync_blocks.SHOW_DEVICES, value=told.query))
+        label = short(f"Show devices{told.query_of}", _LABEL_CHARS)
+        made.append(button(label, action_id=sync_blocks.SHOW_DEVICES, value=told.query))
     made.append(button("Acknowledge", action_id=ACKNOWLEDGE, value=view.id))
     if view.level is not Level.CRITICAL:
         made.append(button("Snooze", action_id=SNOOZE, value=view.id))

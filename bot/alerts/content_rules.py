@@ -7,9 +7,17 @@ from typing import Any
 from bot.alerts.facts import About, AlertView, Gathered, Kind, Level, PortalUse, Problem
 from bot.alerts.rules import rung_of
 from bot.deadlines.facts import DeadlineView
-from bot.licenses.facts import ContentTokenState, ContentTokenView
+from bot.licenses.facts import AppLicences, ContentTokenState, ContentTokenView, JudgedLicences, Watch
+from bot.licenses.facts import Level as Scarcity
+from bot.licenses.rules import scarcity
 from bot.profiles.facts import PortalVersion
 from bot.tokens.rules import days_left
+
+#: What people call the app that set-up may stop at, whatever its store says.
+PORTAL_NAME = "Company Portal"
+#: How many apps a message about many of them names.
+NAMED_AT_MOST = 5
+
 
 # Which profiles need a content token
 
@@ -92,6 +100,119 @@ def facts_of(view: ContentTokenView, use: PortalUse) -> dict[str, Any]:
     }
 
 
+# Licences
+
+
+def licence_problems(
+    looked_at: Sequence[JudgedLicences], uses: Mapping[str, PortalUse], *, now: datetime
+) -> list[Problem]:
+    """Return the apps with too few licences: one each for what a profile installs or a person named.
+
+    All others that are watched are one problem of their content token, so that hundreds of apps that
+    become low together, such as those of a content token that has just come, are one message.
+    """
+    found: list[Problem] = []
+    many: dict[str, list[JudgedLicences]] = {}
+    seen: set[tuple[str, str]] = set()
+    # The same app can be had in two ways: what devices get counts, and of that the scarcer.
+    for each in sorted(looked_at, key=lambda each: not each.app.device_assignable):
+        view, app = each.content_token, each.app
+        is_first = (view.id, app.app_id) not in seen
+        seen.add((view.id, app.app_id))
+        if view.state.is_ended or not is_first:
+            # Nothing is given by a content token that has ended, however many are left.
+            continue
+        if each.watch is Watch.PROFILE:
+            found += _portal(each, uses.get(view.id, PortalUse()), now)
+        elif each.watch is Watch.APP:
+            found.append(_app(each, now))
+        elif each.watch is Watch.MANY:
+            many.setdefault(view.id, []).append(each)
+    return [*found, *(_apps(apps, now) for apps in many.values())]
+
+
+def _portal(judged: JudgedLicences, use: PortalUse, now: datetime) -> list[Problem]:
+    """Weigh what is left of the app that set-up stops at against the devices that still need it."""
+    app = judged.app
+    left = app.available if app.device_assignable else 0
+    if left is None or (left > 0 and not judged.is_low and left >= use.needed):
+        return []
+    most = max(use.devices, key=lambda name: use.devices[name], default=None) if use.needed else None
+    facts = {
+        "app": PORTAL_NAME,
+        "is_portal": True,
+        "is_for_devices": app.device_assignable,
+        "left": left,
+        "needed": use.needed,
+        "most_needed_by": most,
+        "is_most_all": most is not None and use.devices[most] == use.needed,
+        "more": max(use.needed - left, (app.mark or 0) - left, 1),
+    }
+    level = Level.CRITICAL if left <= 0 else Level.NOTE
+    return [_licences(judged, use, level, now, facts)]
+
+
+def _app(judged: JudgedLicences, now: datetime) -> Problem:
+    return _licences(judged, PortalUse(), _level(judged), now, _facts_of(judged.app))
+
+
+def _facts_of(app: AppLicences) -> dict[str, Any]:
+    left = app.available or 0
+    return {
+        "app": app.title,
+        "left": left,
+        "total": app.total,
+        "mark": app.mark,
+        "more": max((app.mark or 0) - left, 1),
+    }
+
+
+def _licences(
+    judged: JudgedLicences, use: PortalUse, level: Level, now: datetime, facts: dict[str, Any]
+) -> Problem:
+    view, app = judged.content_token, judged.app
+    return Problem(
+        kind=Kind.LICENCES,
+        subject=f"{view.id}/{app.app_id}",
+        subject_name=f"{facts['app']} of {view.name}",
+        level=level,
+        since=now,
+        facts=facts_of(view, use) | _counted(view) | {"total": app.total} | facts,
+    )
+
+
+def _apps(judged: Sequence[JudgedLicences], now: datetime) -> Problem:
+    """Make one problem of many apps of a content token, the scarcest named."""
+    view = judged[0].content_token
+    scarcest = [each.app for each in sorted(judged, key=lambda each: scarcity(each.app))]
+    named = [
+        {"name": app.title, "left": app.available, "total": app.total} for app in scarcest[:NAMED_AT_MOST]
+    ]
+    told = _facts_of(scarcest[0]) if len(scarcest) == 1 else {"apps": named}
+    return Problem(
+        kind=Kind.LICENCES,
+        subject=f"{view.id}/*",
+        subject_name=f"apps of {view.name}",
+        level=max(_level(each) for each in judged),
+        since=now,
+        facts={
+            **facts_of(view, PortalUse()),
+            **_counted(view),
+            "low": len(judged),
+            "none": sum(_level(each) is Level.CRITICAL for each in judged),
+            **told,
+        },
+    )
+
+
+def _level(judged: JudgedLicences) -> Level:
+    return Level.CRITICAL if judged.app.level is Scarcity.NONE else Level.NOTE
+
+
+def _counted(view: ContentTokenView) -> dict[str, Any]:
+    return {"counted_at": view.counted_at.isoformat() if view.counted_at else None}
+
+
 # Other dates
 
 
@@ -134,6 +255,18 @@ def ending(view: AlertView, gathered: Gathered) -> dict[str, Any]:
     content_token = gathered.content_tokens.get(view.subject_id)
     if content_token is None:
         return {"removed": True}
+    if view.kind is Kind.LICENCES:
+        app_id = view.subject.partition("/")[2]
+        app = next(
+            (
+                each.app
+                for each in gathered.licences
+                if (each.content_token.id, each.app.app_id) == (content_token.id, app_id)
+            ),
+            None,
+        )
+        left = {"left": app.available, "total": app.total} if app is not None else {}
+        return {"state": content_token.state.value, **left}
     return {
         **_until(content_token.expires_at, gathered.began_at),
         "installed_by": content_token.installed_by,

@@ -8,6 +8,7 @@ from bot.alerts.words import Mend, Told, Words, ago, days, person
 from bot.backend.port import BackendTexts
 from bot.deadlines.blocks import on
 from bot.licenses.facts import ContentTokenState, ContentTokenView
+from bot.profiles.blocks import quoted
 from bot.slack.blocks import bold, code, escape, local_time
 from bot.tokens.rules import days_left
 
@@ -39,8 +40,7 @@ def _stops(words: Words) -> str:
     profiles, locked = words.view.facts.get("profiles") or [], words.view.facts.get("single_app") or []
     if not profiles:
         return ""
-    word = "profile" if len(profiles) == 1 else "profiles"
-    told = f"set-up of new devices with {word} {listed(profiles)} stops at Company Portal"
+    told = f"set-up of new devices with {_profiles(profiles)} stops at Company Portal"
     if not locked:
         return told
     which = "" if len(locked) == len(profiles) else f" with {listed(locked)}"
@@ -108,6 +108,125 @@ def answer(view: ContentTokenView, *, texts: BackendTexts, now: datetime) -> str
     return f"{asked} content token {escape(view.name)} could not be read. {escape(view.error)}"
 
 
+# Licences
+
+
+def _licences(words: Words) -> Told:
+    facts = words.view.facts
+    if "apps" in facts:
+        return _of_many(words)
+    if not facts.get("is_portal"):
+        return _of_app(words)
+    left, needed = _number(words, "left"), _number(words, "needed")
+    headline = f"{words.fact('app')}: {_left(left)}"
+    if needed:
+        headline += f", {_count(needed, 'device')} still {'needs' if needed == 1 else 'need'} one"
+    most = facts.get("most_needed_by")
+    return Told(
+        headline=headline,
+        where=_counted(words),
+        means=_portal_means(words, left),
+        next=_get_more(words),
+        mends=() if most else (Mend.SHOW_CONTENT,),
+        checks=True,
+        query=f"profile:{quoted(str(most))} status:assigned" if most else None,
+        query_of="" if facts.get("is_most_all") else f" of {most}",
+    )
+
+
+def _portal_means(words: Words, left: int) -> str:
+    profiles, locked = words.view.facts.get("profiles") or [], words.view.facts.get("single_app") or []
+    when = f"From the {ordinal(left + 1)} new device on, set-up" if left > 0 else "Set-up of new devices"
+    told = f"Needed by {_profiles(profiles)}. {when} stops at Company Portal"
+    if not words.view.facts.get("is_for_devices"):
+        told = f"The location has no licences of it for devices. {told}"
+    if locked:
+        which = "" if len(locked) == len(profiles) else f" with {listed(locked)}"
+        told += f", and in Single App Mode{which} the device cannot be used"
+    return f"{told}. Enrolled devices keep working."
+
+
+def _of_app(words: Words) -> Told:
+    left, mark = _number(words, "left"), _number(words, "mark")
+    when = f"The {ordinal(left + 1)} new device or person gets it" if left > 0 else "New ones get it"
+    return Told(
+        headline=f"{words.fact('app')}: {_left(left)}",
+        where=_counted(words),
+        means=(
+            f"It is told of below {mark:,}, its threshold. Who has the app keeps it. {when} only once there"
+            " are more licences."
+        ),
+        next=_get_more(words),
+        mends=(Mend.SHOW_CONTENT,),
+        checks=True,
+    )
+
+
+def _of_many(words: Words) -> Told:
+    name, low, none = words.fact("content_token"), _number(words, "low"), _number(words, "none")
+    apps = words.view.facts.get("apps") or []
+    headline = f"Content token {name}: {_count(low, 'app')} low on licences"
+    if none:
+        headline += f", {'all' if none == low else f'{none:,}'} of them with none left"
+    named = [f"{escape(each['name'])} {each['left'] or 0:,} of {each['total'] or 0:,} free" for each in apps]
+    more = f" and {low - len(named):,} more" if low > len(named) else ""
+    return Told(
+        headline=headline,
+        where=_counted(words),
+        means=(
+            f"{', '.join(named)}{more}. Who has an app keeps it; where none is left, new devices and people"
+            " do not get it."
+        ),
+        next=_get_more(words),
+        mends=(Mend.SHOW_CONTENT,),
+        checks=True,
+    )
+
+
+def _get_more(words: Words) -> str:
+    more = words.view.facts.get("more")
+    many = f"{more:,} or more" if isinstance(more, int) else "more"
+    location = bold(str(words.view.facts.get("location") or ""))
+    return (
+        f"in {words.portal}, Apps and Books, get {many} at location {location}, or free those of retired"
+        " devices in your MDM."
+    )
+
+
+def _counted(words: Words) -> str:
+    total, left = words.view.facts.get("total"), words.view.facts.get("left")
+    free = f"{left:,} of {total:,} free, " if isinstance(total, int) and isinstance(left, int) else ""
+    parts = [
+        f"Content token {words.fact('content_token')}",
+        f"location {words.fact('location')}",
+        f"{free}as of {words.time('counted_at')}",
+    ]
+    return " · ".join(parts)
+
+
+def _profiles(names: list[str]) -> str:
+    return f"{'profile' if len(names) == 1 else 'profiles'} {listed(names)}"
+
+
+def _left(count: int) -> str:
+    return "no licence left" if count <= 0 else f"{_count(count, 'licence')} left"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _number(words: Words, name: str) -> int:
+    value = words.view.facts.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def ordinal(number: int) -> str:
+    """Return a place in words: 1st, 22nd, 113th."""
+    teens = number % 100 in (11, 12, 13)
+    return f"{number:,}{'th' if teens else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
 # Other dates
 
 
@@ -166,6 +285,7 @@ def _deadline_next(words: Words) -> str:
 KINDS: Mapping[Kind, Callable[[Words], Told]] = {
     Kind.CONTENT_EXPIRY: _content_expiry,
     Kind.CONTENT_REVOKED: _content_revoked,
+    Kind.LICENCES: _licences,
     Kind.DEADLINE: _deadline,
 }
 
@@ -211,6 +331,15 @@ def _renewed(view: AlertView, now: datetime) -> str:
     return f"The content token was renewed{f', by {person(by)}' if by else ''}. It expires {until}."
 
 
+def _enough(view: AlertView, now: datetime) -> str:
+    if view.subject.endswith("/*"):
+        return "None of the apps that are watched together is low any more."
+    left, total = view.ending.get("left"), view.ending.get("total")
+    if isinstance(left, int) and isinstance(total, int):
+        return f"There are enough licences: {left:,} of {total:,} free."
+    return "There are enough licences, or nobody asks to be told of them any more."
+
+
 def _moved(view: AlertView, now: datetime) -> str:
     until = _until(view, now)
     return f"The date is now {until}." if until else "The date was changed."
@@ -219,5 +348,6 @@ def _moved(view: AlertView, now: datetime) -> str:
 _ENDINGS: Mapping[Kind, Callable[[AlertView, datetime], str]] = {
     Kind.CONTENT_EXPIRY: _renewed,
     Kind.CONTENT_REVOKED: lambda _view, _now: "The content token is accepted.",
+    Kind.LICENCES: _enough,
     Kind.DEADLINE: _moved,
 }

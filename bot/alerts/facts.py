@@ -8,7 +8,7 @@ from typing import Any
 
 from bot.deadlines.facts import DeadlineView
 from bot.kit.actor import Rights, Role
-from bot.licenses.facts import ContentTokenView
+from bot.licenses.facts import ContentTokenView, JudgedLicences
 from bot.tokens.facts import TokenView
 
 
@@ -105,7 +105,8 @@ class Gathered:
     """Everything that is wrong, as it was when the looking began.
 
     `unknown` are kinds that were not looked at or could not be: what is open of them stays as it is.
-    `tokens`, `content_tokens` and `deadlines` are all there are, by id.
+    `tokens`, `content_tokens` and `deadlines` are all there are, by id; `licences` are those that are low
+    or that profiles install.
     """
 
     began_at: datetime
@@ -114,6 +115,7 @@ class Gathered:
     unknown: Collection[Kind] = ()
     content_tokens: Mapping[str, ContentTokenView] = field(default_factory=dict)
     deadlines: Mapping[str, DeadlineView] = field(default_factory=dict)
+    licences: Sequence[JudgedLicences] = ()
 
 
 @dataclass(frozen=True, slots=True)

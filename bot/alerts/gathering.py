@@ -1,6 +1,6 @@
 """Looking at the rooms below for what is wrong."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,6 +13,7 @@ from bot.kit.actor import Actor
 from bot.kit.clock import Clock
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
+from bot.licenses.facts import ContentTokenView, JudgedLicences
 from bot.licenses.service import LicenseService
 from bot.profiles.service import ProfileService
 from bot.settings import Settings
@@ -63,8 +64,10 @@ class Gathering:
             found += await self._of_token(token, now)
         content_tokens = await self._licenses.list_content_tokens(actor=SYSTEM)
         uses = await self._portal_uses() if content_tokens else {}
+        licences = await self._looked_at(content_tokens, uses) if content_tokens else []
         for each in content_tokens:
             found += content_rules.content_token_problems(each, uses.get(each.id, PortalUse()), now=now)
+        found += content_rules.licence_problems(licences, uses, now=now)
         deadlines = await self._deadlines.list_deadlines(actor=SYSTEM)
         warn_days = self._settings.expiry_warning_days
         for deadline in deadlines:
@@ -76,6 +79,7 @@ class Gathering:
             OF_PEOPLE,
             content_tokens={each.id: each for each in content_tokens},
             deadlines={each.id: each for each in deadlines},
+            licences=licences,
         )
 
     async def look_at_people(self) -> Gathered:
@@ -99,6 +103,22 @@ class Gathering:
         versions = await self._profiles.content.portal_versions()
         waiting = await self._devices.to_set_up([each.profile_uuid for each in versions], Platform.IOS)
         return content_rules.portal_uses(versions, waiting)
+
+    async def _looked_at(
+        self, content_tokens: Sequence[ContentTokenView], uses: Mapping[str, PortalUse]
+    ) -> list[JudgedLicences]:
+        installed = dict.fromkeys(uses, (self._licenses.company_portal_id,))
+        return await self._licenses.looked_at(content_tokens, installed=installed)
+
+    async def low_without_alert(self, *, actor: Actor) -> list[JudgedLicences]:
+        """Return the apps that are low and raise no alert: nobody asked to be told of them at once.
+
+        Only those of content tokens that the actor may see and that licences are given by.
+        """
+        content_tokens = await self._licenses.list_content_tokens(actor=actor)
+        usable = [each for each in content_tokens if not each.state.is_ended]
+        found = await self._looked_at(usable, await self._portal_uses()) if usable else []
+        return [each for each in found if not each.is_watched]
 
     async def _makers(self, tokens: list[TokenView], now: datetime) -> list[Problem]:
         made_by = frozenset(token.made_by.lower() for token in tokens if token.made_by and token.has_token)

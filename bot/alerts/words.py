@@ -22,7 +22,8 @@ class Mend(StrEnum):
 class Told:
     """An alert in words, all mrkdwn. `headline` is one bold fact, `aside` stands behind it.
 
-    `actions` are buttons of the tokens room, `mends` of others, `query` is what *Show devices* lists.
+    `actions` are buttons of the tokens room, `mends` of others, `query` is what *Show devices* lists, which
+    `query_of` says more of.
     """
 
     headline: str
@@ -35,6 +36,7 @@ class Told:
     syncs: bool = False
     checks: bool = False
     query: str | None = None
+    query_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What every act on content tokens shares: loading, showing, sealing, claiming and recording."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,7 +26,7 @@ from bot.licenses.errors import (
     LocationHasToken,
     SecretLost,
 )
-from bot.licenses.facts import AppLicences, ContentTokenView
+from bot.licenses.facts import AppLicences, ContentTokenView, JudgedLicences
 from bot.licenses.models import ContentToken, LicenceCountRow, Trouble
 from bot.settings import Settings
 from bot.tokens.errors import TagsNotYours
@@ -131,15 +132,33 @@ class Books:
         self, session: AsyncSession, views: Sequence[ContentTokenView]
     ) -> dict[str, list[AppLicences]]:
         """Return the licences of each content token, the scarcest first, those it had once among them."""
-        own = {view.id: view.threshold for view in views}
-        of_apps = await store.thresholds(session, own)
-        found: dict[str, list[AppLicences]] = {view.id: [] for view in views}
-        for row in await store.licences(session, own):
-            threshold = of_apps.get((row.content_token_id, row.app_id))
-            if threshold is None and row.gone_at is None:
-                threshold = own[row.content_token_id]
-            found[row.content_token_id].append(licences_of(row, threshold))
-        return {each: sorted(rows, key=rules.scarcity) for each, rows in found.items()}
+        ids = [view.id for view in views]
+        of_apps = await store.thresholds(session, ids)
+        return _judged(views, await store.licences(session, ids), of_apps)
+
+    async def looked_at(
+        self,
+        session: AsyncSession,
+        views: Sequence[ContentTokenView],
+        *,
+        installed: Mapping[str, Collection[str]],
+    ) -> list[JudgedLicences]:
+        """Return the licences that are low, and those that profiles install; see `rules.looked_at`."""
+        ids = [view.id for view in views]
+        of_apps = await store.thresholds(session, ids)
+        rows = await store.perhaps_low(
+            session,
+            ids,
+            app_ids={app_id for app_ids in installed.values() for app_id in app_ids},
+            count=rules.LOW_COUNT,
+            percent=rules.LOW_PERCENT,
+        )
+        return rules.looked_at(
+            views,
+            _judged(views, rows, of_apps),
+            installed=installed,
+            thresholds=Counter(content_token_id for content_token_id, _ in of_apps),
+        )
 
     def require_tags(self, actor: Actor, tags: frozenset[str]) -> None:
         """Refuse tags that the actor may not set; an admin limited to tags needs one of them."""
@@ -226,7 +245,23 @@ _SHOWN = (
 )
 
 
-def licences_of(row: LicenceCountRow, threshold: int | None) -> AppLicences:
+def _judged(
+    views: Sequence[ContentTokenView],
+    rows: Sequence[LicenceCountRow],
+    of_apps: Mapping[tuple[str, str], int],
+) -> dict[str, list[AppLicences]]:
+    own = {view.id: view.threshold for view in views}
+    found: dict[str, list[AppLicences]] = {view.id: [] for view in views}
+    for row in rows:
+        threshold = of_apps.get((row.content_token_id, row.app_id))
+        has_own = threshold is not None
+        if threshold is None and row.gone_at is None:
+            threshold = own[row.content_token_id]
+        found[row.content_token_id].append(licences_of(row, threshold, has_own=has_own))
+    return {each: sorted(apps, key=rules.scarcity) for each, apps in found.items()}
+
+
+def licences_of(row: LicenceCountRow, threshold: int | None, *, has_own: bool = False) -> AppLicences:
     mark = rules.low_mark(row.total, threshold)
     return AppLicences(
         content_token_id=row.content_token_id,
@@ -246,6 +281,7 @@ def licences_of(row: LicenceCountRow, threshold: int | None) -> AppLicences:
         level=rules.level_of(row.available, mark),
         is_listed=row.gone_at is None,
         changed_at=row.changed_at,
+        has_own_threshold=has_own,
     )
 
 

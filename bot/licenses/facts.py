@@ -27,6 +27,15 @@ class ContentTokenState(StrEnum):
         return self in (ContentTokenState.EXPIRED, ContentTokenState.REVOKED)
 
 
+class Watch(StrEnum):
+    """Why it is told when an app is low. `MANY` are told of together, one content token at a time."""
+
+    PROFILE = "a profile installs it"
+    APP = "it has a threshold of its own"
+    MANY = "all apps have a threshold"
+    NOBODY = "nobody asked for it"
+
+
 class Level(StrEnum):
     """How scarce the licences of an app are."""
 
@@ -77,8 +86,9 @@ class AppLicences:
     """The licences of one app or book of a content token, as last read.
 
     `name` is None where the store has not told it. `total` and `available` are None where there is no
-    limit. `threshold` is what an admin set, for it or for the content token. `mark` is the number below
-    which it counts as low, None without a limit. `is_listed` is False once the location has it no more.
+    limit. `threshold` is what an admin set, for it (`has_own_threshold`) or for the content token. `mark`
+    is the number below which it counts as low, None without a limit. `is_listed` is False once the
+    location has it no more.
     """
 
     content_token_id: str
@@ -98,6 +108,7 @@ class AppLicences:
     level: Level
     is_listed: bool = True
     changed_at: datetime | None = None
+    has_own_threshold: bool = False
 
     @property
     def is_unlimited(self) -> bool:
@@ -110,12 +121,20 @@ class AppLicences:
 
 
 @dataclass(frozen=True, slots=True)
-class LowLicences:
-    """An app with too few licences left. `is_watched`: a profile installs it, or it has a threshold."""
+class JudgedLicences:
+    """An app with too few licences left, or that is looked at all the same: a profile installs it."""
 
     content_token: ContentTokenView
     app: AppLicences
-    is_watched: bool
+    watch: Watch
+
+    @property
+    def is_low(self) -> bool:
+        return self.app.level is not Level.FINE
+
+    @property
+    def is_watched(self) -> bool:
+        return self.watch is not Watch.NOBODY
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,9 @@ from bot.licenses.facts import (
     ContentTokenRow,
     ContentTokenState,
     ContentTokenView,
+    JudgedLicences,
     Level,
-    LowLicences,
+    Watch,
 )
 from bot.licenses.models import Trouble
 from bot.tokens.rules import days_left
@@ -41,6 +42,9 @@ RETRY_AFTER = (timedelta(minutes=15), timedelta(hours=1), timedelta(hours=4))
 #: Below this part of all, or this many, whichever is larger, licences are low.
 LOW_PERCENT = 10
 LOW_COUNT = 5
+
+#: Of a content token with more thresholds than this, the apps are told of together.
+TOLD_ALONE_AT_MOST = 10
 
 LINK_LIFE = timedelta(minutes=10)
 #: A content token is a few hundred bytes; a link's page and a Slack file take no more than this.
@@ -147,31 +151,42 @@ def scarcity(app: AppLicences) -> tuple[object, ...]:
     )
 
 
-def below(
+def looked_at(
     content_tokens: Iterable[ContentTokenView],
     licences: Mapping[str, Sequence[AppLicences]],
     *,
     installed: Mapping[str, Collection[str]],
-) -> list[LowLicences]:
-    """Return the apps with too few licences, the watched ones first.
+    thresholds: Mapping[str, int] | None = None,
+) -> list[JudgedLicences]:
+    """Return the apps with too few licences and those that profiles install, the watched ones first.
 
-    `licences` and `installed` are by the content token's id; the latter are ids of apps that profiles
-    install. What has no limit is never low; what a profile installs and the location does not have at
-    all is none left. An app that the location had once is told only while somebody watches it.
+    `licences`, `installed` and `thresholds` are by the content token's id: what it has, the ids of apps
+    that profiles install, how many apps have a threshold of their own. What has no limit is never low;
+    what a profile installs and the location does not have at all is none left. An app that the location
+    had once is told only while somebody watches it.
     """
-    found: list[LowLicences] = []
+    found: list[JudgedLicences] = []
     for each in content_tokens:
         wanted = frozenset(installed.get(each.id, ()))
         held = licences.get(each.id, ())
         missing = wanted - {app.app_id for app in held}
         for app in [*held, *(_absent(each.id, app_id) for app_id in sorted(missing))]:
-            is_watched = app.app_id in wanted or app.threshold is not None
-            if app.level is not Level.FINE and (app.is_listed or is_watched):
-                found.append(LowLicences(each, app, is_watched))
+            watch = _watch(app, wanted, (thresholds or {}).get(each.id, 0))
+            is_low = app.level is not Level.FINE and (app.is_listed or watch is not Watch.NOBODY)
+            if is_low or watch is Watch.PROFILE:
+                found.append(JudgedLicences(each, app, watch))
     return sorted(
         found,
         key=lambda low: (not low.is_watched, scarcity(low.app), name_key(low.content_token.name)),
     )
+
+
+def _watch(app: AppLicences, wanted: Collection[str], thresholds: int) -> Watch:
+    if app.app_id in wanted:
+        return Watch.PROFILE
+    if app.has_own_threshold and thresholds <= TOLD_ALONE_AT_MOST:
+        return Watch.APP
+    return Watch.NOBODY if app.threshold is None else Watch.MANY
 
 
 _WORST_FIRST = (

@@ -25,7 +25,7 @@ from bot.licenses.facts import (
     ContentTokenCard,
     ContentTokenRow,
     ContentTokenView,
-    LowLicences,
+    JudgedLicences,
     ThresholdSet,
 )
 from bot.licenses.install import Installing
@@ -156,12 +156,21 @@ class LicenseService:
 
     async def below(
         self, *, actor: Actor, installed: Mapping[str, Collection[str]] | None = None
-    ) -> list[LowLicences]:
-        """Return the apps with too few licences, the watched ones first; see `rules.below`."""
+    ) -> list[JudgedLicences]:
+        """Return the apps with too few licences, the watched ones first; see `rules.looked_at`."""
         views = await self.list_content_tokens(actor=actor)
+        found = await self.looked_at(views, installed=installed or {})
+        return [low for low in found if low.is_low]
+
+    async def looked_at(
+        self, views: Sequence[ContentTokenView], *, installed: Mapping[str, Collection[str]]
+    ) -> list[JudgedLicences]:
+        """Return what `below` does, and the apps that profiles install even where enough are left.
+
+        The caller has got `views` by the right to see them.
+        """
         async with self._books.db.read() as session:
-            found = await self._books.licences(session, views)
-        return rules.below(views, found, installed=installed or {})
+            return await self._books.looked_at(session, views, installed=installed)
 
     async def card(self, content_token_id: str, *, actor: Actor) -> ContentTokenCard:
         """Return a content token with its licences, what uses it, and how the scarce ones went."""

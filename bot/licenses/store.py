@@ -133,6 +133,37 @@ async def licences(session: AsyncSession, ids: Iterable[str]) -> Sequence[Licenc
     return (await session.scalars(query)).all()
 
 
+async def perhaps_low(
+    session: AsyncSession, ids: Iterable[str], *, app_ids: Iterable[str], count: int, percent: int
+) -> Sequence[LicenceCountRow]:
+    """Return what may be low: below `count`, `percent` of all or a threshold; and the apps of `app_ids`.
+
+    The database leaves out what is not: this is asked for often, and most of thousands are fine.
+    """
+    row = LicenceCountRow
+    of_app = sa.and_(
+        col(AppThreshold.content_token_id) == col(row.content_token_id),
+        col(AppThreshold.app_id) == col(row.app_id),
+    )
+    query = (
+        sa.select(row)
+        .join(ContentToken, col(ContentToken.id) == col(row.content_token_id))
+        .outerjoin(AppThreshold, of_app)
+        .where(
+            col(row.content_token_id).in_(list(ids)),
+            sa.or_(
+                col(row.available) < count,
+                col(row.available) * 100 < col(row.total) * percent,
+                col(row.available) < col(ContentToken.threshold),
+                col(row.available) < col(AppThreshold.threshold),
+                col(row.app_id).in_(list(app_ids)),
+            ),
+        )
+        .order_by(col(row.content_token_id), col(row.app_id), col(row.pricing))
+    )
+    return (await session.scalars(query)).all()
+
+
 async def items_of(session: AsyncSession, ids: Iterable[str]) -> dict[tuple[str, bool], int]:
     """Return how many items are listed, by content token and whether they are books."""
     query = (

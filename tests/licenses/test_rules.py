@@ -13,7 +13,7 @@ from bot.licenses.errors import (
     ThresholdWrong,
     WrongLocation,
 )
-from bot.licenses.facts import AppLicences, ContentTokenState, ContentTokenView, Level
+from bot.licenses.facts import AppLicences, ContentTokenState, ContentTokenView, Level, Watch
 from bot.licenses.models import Trouble
 
 NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
@@ -138,7 +138,7 @@ def test_the_scarcest_come_first_those_without_a_limit_last_and_books_behind_app
     assert [each.app_id for each in sorted(held, key=rules.scarcity)] == ["1", "2", "3", "4", "5", "6"]
 
 
-def test_what_is_below_names_watched_apps_first_and_never_what_has_no_limit() -> None:
+def test_what_is_low_comes_with_watched_apps_first_and_never_what_has_no_limit() -> None:
     held = [
         app("free", None, None),
         app("installed", 3, 100),
@@ -148,7 +148,9 @@ def test_what_is_below_names_watched_apps_first_and_never_what_has_no_limit() ->
         app("left", 0, 0, is_listed=False),
     ]
     installed = {"c1": {"installed", "free", "never bought"}}
-    found = rules.below([content_token()], {"c1": held}, installed=installed)
+    looked_at = rules.looked_at([content_token()], {"c1": held}, installed=installed)
+    assert {each.app.app_id for each in looked_at if not each.is_low} == {"free"}
+    found = [each for each in looked_at if each.is_low]
     assert [(low.app.app_id, low.app.level, low.is_watched) for low in found] == [
         ("never bought", Level.NONE, True),
         ("installed", Level.LOW, True),
@@ -161,8 +163,25 @@ def test_what_is_below_names_watched_apps_first_and_never_what_has_no_limit() ->
 
 def test_an_app_that_a_location_gave_up_is_told_while_a_profile_installs_it() -> None:
     gone = app("left", 0, 0, is_listed=False)
-    found = rules.below([content_token()], {"c1": [gone]}, installed={"c1": ["left"]})
+    found = rules.looked_at([content_token()], {"c1": [gone]}, installed={"c1": ["left"]})
     assert [(low.app.title, low.app.level) for low in found] == [("App left", Level.NONE)]
+
+
+@pytest.mark.parametrize(("thresholds", "watch"), [(10, Watch.APP), (11, Watch.MANY)])
+def test_apps_with_a_threshold_are_told_of_alone_while_those_are_few(thresholds: int, watch: Watch) -> None:
+    held = [
+        app("own", 3, 100, threshold=5, has_own_threshold=True),
+        app("of all", 3, 100, threshold=5),
+        app("installed", 3, 100, threshold=5, has_own_threshold=True),
+    ]
+    found = rules.looked_at(
+        [content_token()], {"c1": held}, installed={"c1": ["installed"]}, thresholds={"c1": thresholds}
+    )
+    assert {each.app.app_id: each.watch for each in found} == {
+        "own": watch,
+        "of all": Watch.MANY,
+        "installed": Watch.PROFILE,
+    }
 
 
 def standing(**facts: object) -> rules.Standing:
