@@ -185,7 +185,7 @@ async def test_who_is_limited_to_other_tags_learns_nothing_of_a_token(closed: Ho
     assert "Example Trust" not in home
 
 
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", [ROLES[0], ROLES[-1]])  # what a role lacks is told before any token
 async def test_a_button_of_a_token_with_other_tags_shows_and_changes_nothing(
     closed: House, role: Role
 ) -> None:

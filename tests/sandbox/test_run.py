@@ -55,15 +55,6 @@ async def test_state_outlives_a_restart_and_a_killed_bot_comes_back(tmp_path: Pa
         assert "30 devices" in card.text
 
 
-async def test_the_page_is_closed_while_the_bot_is_not_up(tmp_path: Path) -> None:
-    async with run.sandbox(folder=tmp_path / "box", devices=5) as box, httpx.AsyncClient() as client:
-        assert (await client.get(f"{box.url}/page/people")).status_code == 200
-        box.slack.is_bot_up = False
-        answer = await client.get(f"{box.url}/page/people")
-        assert answer.status_code == 503
-        assert "starting" in answer.json()["text"]
-
-
 async def test_what_runs_in_the_sandbox_is_what_enrollbot_run_runs(tmp_path: Path) -> None:
     """In the same surroundings `enrollbot run` does the same; the sandbox adds the clock alone."""
     async with run.sandbox(folder=tmp_path / "box", devices=7) as box:

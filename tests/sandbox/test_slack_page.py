@@ -228,6 +228,16 @@ async def test_a_state_of_the_wrong_shape_is_refused(
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_arguments")
 
 
+async def test_the_page_is_closed_while_the_bot_is_not_up(
+    world: SlackWorld, browser: httpx.AsyncClient
+) -> None:
+    assert (await browser.get("/page/people")).status_code == 200
+    world.standin.is_bot_up = False
+    answer = await browser.get("/page/people")
+    assert answer.status_code == 503
+    assert "starting" in answer.json()["text"]
+
+
 @pytest.mark.parametrize("host", ["rebound.example.com", "192.168.1.2:3000", ""])
 async def test_only_loopback_names_are_answered(browser: httpx.AsyncClient, host: str) -> None:
     answer = await browser.get("/page/people", headers={"Host": host})
