@@ -54,7 +54,7 @@ ui: ## build the sandbox's page (needs Node 20)
 ui-check: $(VENV)/.dev ## tell whether the built page is older than its sources
 	@$(PY) bot/sandbox/ui/stale.py
 
-bench: $(VENV)/.dev ## measure the sync beside its references, and the page; prints figures, never fails
+bench: $(VENV)/.dev ## measure the sync and an assignment beside their references, and the page; prints figures, never fails
 	@$(PY) -m tests.bench
 
 screenshots: $(VENV)/.dev ## draw the pictures of the documentation anew (needs Chromium)

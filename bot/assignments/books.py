@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.access.service import AccessService
 from bot.assignments import store
 from bot.assignments.errors import DeliveredAgain, RequestUnknown
-from bot.assignments.facts import Change, ChangeKind, Found, RequestView
-from bot.assignments.models import Action, Outcome, Request, RequestDevice, RequestState
+from bot.assignments.facts import Change, ChangeKind, Found, RequestedDevice, RequestView
+from bot.assignments.models import Action, Request, RequestState
 from bot.audit.service import AuditService
 from bot.backend.profile import Platform
 from bot.devices.facts import DeviceRow
@@ -69,19 +69,24 @@ class Books:
         if delivery is not None and not await claim_once(session, delivery, self.clock.now()):
             raise DeliveredAgain
 
-    async def load(self, session: AsyncSession, request_id: str, actor: Actor, role: Role) -> RequestView:
-        """Load a request for somebody with a role for its token. Raises `RequestUnknown`, `NotAllowed`."""
+    async def load(
+        self, session: AsyncSession, request_id: str, actor: Actor, role: Role, *, counts: bool = True
+    ) -> RequestView:
+        """Load a request for somebody with a role for its token. Raises `RequestUnknown`, `NotAllowed`.
+
+        Without `counts` what became of its devices is not counted: there may be a hundred thousand.
+        """
         row = await store.one(session, request_id)
         if row is None:
             raise RequestUnknown("of this kind", slash=self.settings.command)
-        view = await self.view(session, row)
+        view = await self.view(session, row, counts=counts)
         if actor.rights.role_for(view.tags) < Role.VIEWER:
             actor.require(role)
             raise RequestUnknown("of this kind", slash=self.settings.command)
         actor.require(role, tags=view.tags)
         return view
 
-    async def view(self, session: AsyncSession, row: Request) -> RequestView:
+    async def view(self, session: AsyncSession, row: Request, *, counts: bool = True) -> RequestView:
         token = await self.tokens.get_in(session, row.token_id)
         tags = token.tags if token else await self.tokens.tags_in(session, row.token_id)
         known = await self.profiles.names_in(session, [row.profile_uuid] if row.profile_uuid else [])
@@ -127,7 +132,9 @@ class Books:
             stale=_stale(row, token, profile),
             changes=tuple(msgspec.convert(row.changes or [], list[Change], strict=False)),
             # Nothing has become of them before, and there may be a hundred thousand.
-            outcomes={} if row.state == RequestState.PENDING.value else await store.outcomes(session, row.id),
+            outcomes=await store.outcomes(session, row.id)
+            if counts and row.state != RequestState.PENDING.value
+            else {},
             shown=row.shown,
             is_result_told=row.result_told_at is not None,
             is_requester_told=row.requester_told_at is not None,
@@ -135,7 +142,7 @@ class Books:
         )
 
     async def keep_preview(
-        self, request: Request, devices: Sequence[RequestDevice], delivery: str | None
+        self, request: Request, devices: Sequence[RequestedDevice], delivery: str | None
     ) -> RequestView:
         """Keep a new preview and its fixed list of devices."""
         async with self.db.begin() as session:
@@ -220,16 +227,14 @@ def _stale(row: Request, token: TokenView | None, profile: KnownUuid | None) -> 
     return None if profile.is_current else Change(ChangeKind.PROFILE_EDITED)
 
 
-def device_of(request_id: str, row: DeviceRow, *, target_uuid: str | None = None) -> RequestDevice:
+def device_of(row: DeviceRow, *, target_uuid: str | None = None) -> RequestedDevice:
     """Return a device as a preview takes it up: with what it carries now."""
     carries = has_profile(row.profile_status, row.profile_uuid)
-    return RequestDevice(
-        request_id=request_id,
+    return RequestedDevice(
         serial=row.serial,
         model=row.model,
         previous_uuid=row.profile_uuid if carries else None,
         target_uuid=target_uuid,
-        outcome=Outcome.WAITING.value,
     )
 
 

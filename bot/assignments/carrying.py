@@ -1,14 +1,16 @@
 """Carrying requests out: batch by batch, resumed wherever it stopped, no finished batch repeated."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.assignments import rules, store
 from bot.assignments.books import SYSTEM, Books
-from bot.assignments.facts import RequestView
-from bot.assignments.models import Action, Outcome, RequestDevice, RequestState
+from bot.assignments.facts import RequestedDevice, RequestView
+from bot.assignments.models import Action, Outcome, RequestState
 from bot.backend.port import (
     AssignmentResult,
     BackendError,
@@ -27,6 +29,8 @@ from bot.tokens.models import WishKind, WishReason
 
 log = get_logger(__name__)
 
+#: Counting what became of many devices takes longer than their next batch may.
+_SHOW_EVERY = timedelta(seconds=1)
 Show = Callable[[RequestView], None]
 
 
@@ -110,27 +114,35 @@ class Carrying:
         self, request_id: str, lease: Lease, *, show: Show, is_stopping: Callable[[], bool]
     ) -> None:
         most = await self._most_at_once(request_id)
-        while not is_stopping():
-            view = await self._view(request_id)
-            if view.state is not RequestState.RUNNING:
-                return
-            if view.stop_asked_by is not None:
-                await self._end(view, lease, RequestState.STOPPED)
-                return
-            async with self._books.db.read() as session:
-                now = self._books.clock.now()
-                batch = await store.due_devices(
-                    session, request_id, now=now, most=most, one_target=view.action is Action.UNDO
-                )
-                again_at = await store.next_due(session, request_id)
-            if not batch:
-                if again_at is None:
+        async with _ReadingBack() as reading:
+            shown_at = None
+            while not is_stopping():
+                view = await self._view(request_id, counts=False)
+                if view.state is not RequestState.RUNNING:
+                    return
+                batch, again_at = await self._due(view, most)
+                if batch and view.stop_asked_by is None:
+                    await self._batch(view, batch, lease, reading)
+                    if shown_at is None or self._books.clock.now() - shown_at >= _SHOW_EVERY:
+                        show(await self._view(request_id))
+                        shown_at = self._books.clock.now()
+                    continue
+                # What is shown at the end is what the service has.
+                await reading.finish()
+                if view.stop_asked_by is not None:
+                    await self._end(view, lease, RequestState.STOPPED)
+                elif again_at is None:
                     await self._end(view, lease, RequestState.DONE)
                 else:
                     await self._wait(view, lease, again_at)
                 return
-            await self._batch(view, batch, lease)
-            show(await self._view(request_id))
+
+    async def _due(self, view: RequestView, most: int) -> tuple[Sequence[RequestedDevice], datetime | None]:
+        """Return the devices of the next order, and when others are due again."""
+        async with self._books.db.read() as session:
+            now, is_undo = self._books.clock.now(), view.action is Action.UNDO
+            batch = await store.due_devices(session, view.id, now=now, most=most, one_target=is_undo)
+            return batch, None if batch else await store.next_due(session, view.id)
 
     async def _most_at_once(self, request_id: str) -> int:
         """Return how many devices one order may name: what the account allows, as far as it says."""
@@ -139,7 +151,9 @@ class Carrying:
             token = await self._books.tokens.get_in(session, row.token_id) if row is not None else None
         return rules.most_at_once(token.order_size if token is not None else None)
 
-    async def _batch(self, view: RequestView, batch: Sequence[RequestDevice], lease: Lease) -> None:
+    async def _batch(
+        self, view: RequestView, batch: Sequence[RequestedDevice], lease: Lease, reading: "_ReadingBack"
+    ) -> None:
         target = _target(view, batch[0])
         told = await self._told(view, [each.serial for each in batch])
         already = [each.serial for each in batch if _carries(told.get(each.serial), target)]
@@ -187,7 +201,7 @@ class Carrying:
             await self._give_up(view, waiting, number, {"outcome": Outcome.WAITING.value}, lease)
             raise
         await self._store(view, {each.serial: each for each in batch}, number, answer, lease)
-        await self._refresh(view, waiting)
+        await reading.begin(lambda: self._refresh(view, waiting))
 
     async def _give_up(
         self,
@@ -216,7 +230,7 @@ class Carrying:
     async def _store(
         self,
         view: RequestView,
-        batch: Mapping[str, RequestDevice],
+        batch: Mapping[str, RequestedDevice],
         number: int,
         answer: AssignmentResult,
         lease: Lease,
@@ -325,8 +339,7 @@ class Carrying:
             if not await store.change(session, view.id, ended, state=RequestState.RUNNING):
                 return
             await store.release(session, view.id)
-            lost = await store.devices(session, view.id, outcome=[Outcome.NOT_ACCESSIBLE])
-            if lost:
+            if await store.has(session, view.id, Outcome.NOT_ACCESSIBLE):
                 await self._books.tokens.wish_sync(
                     session,
                     view.token_id,
@@ -344,16 +357,44 @@ class Carrying:
                 {"approved_by": view.decided_by, "results": counts, "state": state.value},
             )
 
-    async def _view(self, request_id: str) -> RequestView:
+    async def _view(self, request_id: str, *, counts: bool = True) -> RequestView:
         async with self._books.db.read() as session:
-            return await self._books.load(session, request_id, SYSTEM, Role.VIEWER)
+            return await self._books.load(session, request_id, SYSTEM, Role.VIEWER, counts=counts)
 
     async def _require(self, lease: Lease, session: AsyncSession) -> None:
         if not await lease.still_held(session):
             raise LeaseLost(lease.name)
 
 
-def _has_other(device: DeviceFacts | None, before: RequestDevice) -> bool:
+class _ReadingBack:
+    """Reads the devices of one batch back while the next is worked on: neither waits for the other."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    async def begin(self, read: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begin to read devices back, once those of the batch before are."""
+        await self.finish()
+        self._task = asyncio.create_task(read())
+
+    async def finish(self) -> None:
+        """Wait until what was begun is done; whoever is cancelled meanwhile cancels it too."""
+        task, self._task = self._task, None
+        if task is not None:
+            await task
+
+    async def __aenter__(self) -> "_ReadingBack":
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._task is not None and kind is asyncio.CancelledError:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            return
+        await self.finish()
+
+
+def _has_other(device: DeviceFacts | None, before: RequestedDevice) -> bool:
     """Say whether somebody gave a device a profile meanwhile, or took its own: no default for it then."""
     if device is None:
         return False
@@ -363,7 +404,7 @@ def _has_other(device: DeviceFacts | None, before: RequestDevice) -> bool:
     return carries and device.profile_uuid != before.previous_uuid
 
 
-def _target(view: RequestView, device: RequestDevice) -> str | None:
+def _target(view: RequestView, device: RequestedDevice) -> str | None:
     """Return the profile that a device is to carry, None where it is to have none."""
     return rules.target_of(view.action, view.profile_uuid, device.target_uuid)
 
@@ -382,7 +423,7 @@ def _is_changed(device: DeviceFacts | None, expected: str | None) -> bool:
 
 
 def _carried_otherwise(
-    told: Mapping[str, DeviceFacts | None], batch: Sequence[RequestDevice], waiting: Collection[str]
+    told: Mapping[str, DeviceFacts | None], batch: Sequence[RequestedDevice], waiting: Collection[str]
 ) -> dict[str | None, list[str]]:
     """Return devices that carry something else now than is noted of them, by what that is."""
     found: dict[str | None, list[str]] = {}

@@ -80,7 +80,7 @@ class DefaultChanges:
         )
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
-            await store.add(session, request, [device_of(request.id, row) for row in inside])
+            await store.add(session, request, [device_of(row) for row in inside])
             return await self._books.view(session, request)
 
     async def anew(

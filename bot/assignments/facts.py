@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -141,6 +142,20 @@ class RequestView:
     def needs_number(self) -> bool:
         """Whether the requester types how many devices it is about: over 500, or a fifth of the token."""
         return self.devices > 500 or self.devices * 5 > max(self.found.of_token, 5)
+
+
+class RequestedDevice(NamedTuple):
+    """A device of a request as it is stored, see `models.RequestDevice`; made for many at once."""
+
+    serial: str
+    model: str
+    previous_uuid: str | None
+    target_uuid: str | None = None
+    why: str | None = None
+    outcome: str = Outcome.WAITING.value
+    tries: int = 0
+    again_at: datetime | None = None
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,5 +114,5 @@ class Giving:
             made_at=now,
             requested_at=now,
         )
-        await store.add(session, request, [device_of(request.id, row) for row in rows])
+        await store.add(session, request, [device_of(row) for row in rows])
         await store.hold_all(session, request.id)

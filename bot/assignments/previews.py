@@ -91,7 +91,7 @@ class Previews:
             requested_by=actor.id,
             made_at=self._books.clock.now(),
         )
-        rows_of_it = [device_of(request.id, row) for row in inside]
+        rows_of_it = [device_of(row) for row in inside]
         return await self._books.keep_preview(request, rows_of_it, delivery)
 
     async def without_set_up(self, request_id: str, *, actor: Actor, delivery: str | None) -> RequestView:

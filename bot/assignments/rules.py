@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from bot.assignments.errors import GlassReasonShort, PlatformDiffers, PlatformWrong
-from bot.assignments.facts import Change, ChangeKind, Found, RequestView
-from bot.assignments.models import Action, Request, RequestDevice, RequestState
+from bot.assignments.facts import Change, ChangeKind, Found, RequestedDevice, RequestView
+from bot.assignments.models import Action, Request, RequestState
 from bot.backend.profile import Platform, ProfilePlatform, ProfileSettings
 from bot.devices.facts import DeviceRow
 from bot.devices.models import DeviceState
@@ -88,7 +88,7 @@ def target_of(action: Action, profile_uuid: str | None, own_target: str | None) 
 
 
 def why_not_undone(
-    row: DeviceRow, before: RequestView, device: RequestDevice, held: Mapping[str, str]
+    row: DeviceRow, before: RequestView, device: RequestedDevice, held: Mapping[str, str]
 ) -> str | None:
     """Say why a device that a request has changed is left out of its undo, None where it is in."""
     if row.state is not DeviceState.PRESENT:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from bot.assignments.facts import RequestedDevice
 from bot.assignments.models import (
     DeviceHold,
     Outcome,
@@ -19,6 +20,8 @@ from bot.assignments.models import (
 from bot.kit.db import Statement, run_all
 
 _AT_ONCE = 500
+#: A device's columns, by the names and in the order of the value that is made of them.
+_DEVICE = [getattr(RequestDevice, name) for name in RequestedDevice._fields]
 #: What orders the numbers of requests, and who takes devices into a running one.
 _LOCK = 7_204_312
 
@@ -35,10 +38,10 @@ async def next_number(session: AsyncSession) -> int:
     return (newest or 0) + 1
 
 
-async def add(session: AsyncSession, request: Request, devices: Sequence[RequestDevice]) -> None:
+async def add(session: AsyncSession, request: Request, devices: Sequence[RequestedDevice]) -> None:
     session.add(request)
     await session.flush()
-    rows = [device.model_dump() for device in devices]
+    rows = [{"request_id": request.id, **device._asdict()} for device in devices]
     for first in range(0, len(rows), _AT_ONCE):
         await session.execute(sa.insert(RequestDevice), rows[first : first + _AT_ONCE])
 
@@ -253,11 +256,19 @@ async def devices(
     *,
     outcome: Collection[Outcome] | None = None,
     most: int | None = None,
-) -> Sequence[RequestDevice]:
-    query = sa.select(RequestDevice).where(col(RequestDevice.request_id) == request_id).limit(most)
+) -> list[RequestedDevice]:
+    query = sa.select(*_DEVICE).where(col(RequestDevice.request_id) == request_id).limit(most)
     if outcome is not None:
         query = query.where(col(RequestDevice.outcome).in_([each.value for each in outcome]))
-    return (await session.scalars(query.order_by(col(RequestDevice.serial)))).all()
+    return [RequestedDevice(*row) for row in await session.execute(query.order_by(col(RequestDevice.serial)))]
+
+
+async def has(session: AsyncSession, request_id: str, outcome: Outcome) -> bool:
+    """Say whether a device of a request has this outcome."""
+    query = sa.select(sa.literal(1)).where(
+        col(RequestDevice.request_id) == request_id, col(RequestDevice.outcome) == outcome.value
+    )
+    return (await session.execute(query.limit(1))).first() is not None
 
 
 async def links(session: AsyncSession, request_ids: Collection[str]) -> dict[str, str]:
@@ -311,14 +322,14 @@ async def whys(session: AsyncSession, request_id: str) -> list[str]:
 
 async def due_devices(
     session: AsyncSession, request_id: str, *, now: datetime, most: int, one_target: bool = False
-) -> Sequence[RequestDevice]:
+) -> list[RequestedDevice]:
     """Return devices that are to be sent now: not yet sent, or due for another try.
 
     With `one_target` only those that are given back the same as the first.
     """
     again = [Outcome.FAILED.value, Outcome.THROTTLED.value]
     query = (
-        sa.select(RequestDevice)
+        sa.select(*_DEVICE)
         .where(
             col(RequestDevice.request_id) == request_id,
             (col(RequestDevice.outcome) == Outcome.WAITING.value)
@@ -327,11 +338,11 @@ async def due_devices(
         .order_by(col(RequestDevice.serial))
     )
     if one_target:
-        first = (await session.scalars(query.limit(1))).one_or_none()
+        first = (await session.execute(query.limit(1))).one_or_none()
         if first is None:
             return []
         query = query.where(col(RequestDevice.target_uuid).is_not_distinct_from(first.target_uuid))
-    return (await session.scalars(query.limit(most))).all()
+    return [RequestedDevice(*row) for row in await session.execute(query.limit(most))]
 
 
 async def next_due(session: AsyncSession, request_id: str) -> datetime | None:

@@ -52,7 +52,7 @@ class Undoing:
         if not inside:
             raise NoDevices(sentences(found, service=self._books.texts.service))
         request = self._request(before, found, actor, len(inside))
-        devices = [device_of(request.id, row, target_uuid=target) for row, target in inside]
+        devices = [device_of(row, target_uuid=target) for row, target in inside]
         return await self._books.keep_preview(request, devices, delivery)
 
     def _request(self, before: RequestView, found: Found, actor: Actor, devices: int) -> Request:

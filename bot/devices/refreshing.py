@@ -37,15 +37,15 @@ class Refreshing:
             for serial, row in stored.items():
                 device, before = told[serial], kinds[row.kind_id]
                 is_ours = before.token_id == token_id and before.state == DeviceState.PRESENT.value
-                if device is None or not is_ours or row.facts == pack(device):
+                if device is None or not is_ours or row.facts == (facts := pack(device)):
                     continue
                 after = rules.present_kind(device, token_id)
                 number = store.kind_id(after)
                 new_kinds[number] = after
-                updates.append(row._replace(kind_id=number, facts=pack(device), updated_at=to_ms(now)))
+                updates.append(row._replace(kind_id=number, facts=facts, updated_at=to_ms(now)))
                 counts[row.kind_id] -= 1
                 counts[number] += 1
-                changed = rules.changed_fields(unpack(row.facts), unpack(pack(device)))
+                changed = rules.changed_fields(unpack(row.facts), unpack(facts))
                 changes.append(
                     store.new_change(serial, ChangeKind.MODIFIED, at=now, token_id=token_id, changes=changed)
                 )

@@ -4,6 +4,7 @@ Pages go through the driver as they are (one look-up, one insert, one update, ea
 a device costs ten microseconds in a sync; everything else is ordinary SQLAlchemy.
 """
 
+import functools
 import hashlib
 import json
 from collections import Counter
@@ -127,6 +128,7 @@ def new_change(
     return NewChange(serial, to_ms(at), kind.value, token_id, sync_id, json.dumps(changes or {}))
 
 
+@functools.lru_cache(maxsize=4096)
 def kind_id(kind: Kind) -> int:
     """Make the id of a kind from its contents: 64 bits, the same everywhere."""
     text = json.dumps(kind).encode()

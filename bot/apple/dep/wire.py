@@ -303,6 +303,16 @@ def _read_odd_page(body: bytes, make: Make[D]) -> Page[D]:
     return Page(devices, unreadable, page.cursor, is_true(page.more_to_follow))
 
 
+class _DetailedDevice(Device, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A device of details: beside its facts stands whether it was found."""
+
+    response_status: str | None = None
+
+
+class _PlainDetails(msgspec.Struct):
+    devices: dict[str, _DetailedDevice]
+
+
 class _Details(msgspec.Struct):
     devices: dict[str, msgspec.Raw]
 
@@ -311,15 +321,34 @@ class _Status(msgspec.Struct):
     response_status: str | None = None
 
 
+_plain_details = msgspec.json.Decoder(_PlainDetails)
 _details = msgspec.json.Decoder(_Details)
 _status = msgspec.json.Decoder(_Status)
 _NOT_OURS = frozenset({"NOT_FOUND", "NOT_ACCESSIBLE"})
+
+
+def _read_plain_details(body: bytes) -> dict[str, _DetailedDevice] | None:
+    """Read details at once where every device is as expected, None where one is not."""
+    if _NUL in body:
+        return None
+    try:
+        devices = _plain_details.decode(body).devices
+    except _NOT_JSON:
+        return None
+    return devices if all(map(_is_utc, devices.values())) else None
 
 
 def read_details(body: bytes, serials: Sequence[str], make: Make[D]) -> dict[str, D | None]:
     """Read what is known of `serials`: None for those not on this server, unreadable ones left out."""
     found: dict[str, D | None] = dict.fromkeys(serials)
     by_upper = {serial.strip().upper(): serial for serial in serials}
+    if (plain := _read_plain_details(body)) is not None:
+        for name, device in plain.items():
+            asked = by_upper.get(name.strip().upper())
+            if asked is not None and device.response_status not in _NOT_OURS:
+                # Without the status, which is the last: what is made of a device names every field.
+                found[asked] = make(Device(*msgspec.structs.astuple(device)[:-1]), None)
+        return found
     for name, raw in _decode(_details, body).devices.items():
         asked = by_upper.get(name.strip().upper())
         if asked is None:

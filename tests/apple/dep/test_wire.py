@@ -277,3 +277,19 @@ def test_account_details_may_name_no_pages(urls: object) -> None:
 def test_results_are_by_upper_case_serial() -> None:
     body = {"devices": {" a1": "SUCCESS"}, "retry_after_seconds": "90", "profile_uuid": "P"}
     assert wire.read_results(json.dumps(body).encode()) == wire.Results({"A1": "SUCCESS"}, 90.0, "P")
+
+
+def facts(device: wire.Device, extra: dict[str, Any] | None) -> tuple[object, ...]:
+    return *msgspec.structs.astuple(device), extra
+
+
+def test_details_are_read_alike_whether_all_are_as_expected_or_one_is_not() -> None:
+    known = {**DEVICE, "response_status": "SUCCESS"}
+    plain = json.dumps({"devices": {"a1": known}}).encode()
+    odd = json.dumps({"devices": {"a1": known, "B2": {"response_status": "NOT_FOUND"}, "C3": 5}}).encode()
+    as_in_a_page = wire.read_device(json.dumps(DEVICE).encode(), facts)
+    assert wire.read_details(plain, ["A1"], facts) == {"A1": as_in_a_page}
+    assert wire.read_details(odd, ["A1", "B2", "C3"], facts) == {"A1": as_in_a_page, "B2": None}
+    assert wire.read_details(plain, ["Z9"], facts) == {"Z9": None}
+    gone = json.dumps({"devices": {"A1": known | {"response_status": "NOT_ACCESSIBLE"}}}).encode()
+    assert wire.read_details(gone, ["A1"], facts) == {"A1": None}
