@@ -60,8 +60,10 @@ class Gathering:
         now = self._clock.now()
         tokens = await self._tokens.list_tokens(actor=SYSTEM)
         found = rules.terms_problems(tokens, now=now)
+        # How many devices they have is of no interest here.
+        syncs = await self._devices.sync_facts_of(tokens, {})
         for token in tokens:
-            found += await self._of_token(token, now)
+            found += rules.token_problems(token, now=now, syncs=syncs[token.id], up_since=self._up_since)
         content_tokens = await self._licenses.list_content_tokens(actor=SYSTEM)
         uses = await self._portal_uses() if content_tokens else {}
         licences = await self._looked_at(content_tokens, uses) if content_tokens else []
@@ -94,10 +96,6 @@ class Gathering:
             log.warning("slack does not say who has left", reason=str(error))
             unknown.add(Kind.MAKER_GONE)
         return Gathered(now, self._placed(found), _by_id(tokens), unknown)
-
-    async def _of_token(self, token: TokenView, now: datetime) -> list[Problem]:
-        syncs = await self._devices.sync_facts(token.id)
-        return rules.token_problems(token, now=now, syncs=syncs, up_since=self._up_since)
 
     async def _portal_uses(self) -> dict[str, PortalUse]:
         versions = await self._profiles.content.portal_versions()
