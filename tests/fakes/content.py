@@ -3,7 +3,7 @@
 import base64
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -39,6 +39,7 @@ class FakeLocation:
     """One location: its apps, and the content tokens made for it, the newest last.
 
     `refusals` are errors that the next calls meet, one each; `always` is one that every call meets.
+    `on_call` is awaited by every call before it is answered.
     """
 
     clock: Now
@@ -52,6 +53,7 @@ class FakeLocation:
     refusals: list[Exception] = field(default_factory=list)
     always: Exception | None = None
     calls: list[str] = field(default_factory=list)
+    on_call: Callable[[str], Awaitable[None]] | None = None
     _made: itertools.count = field(default_factory=itertools.count)  # type: ignore[type-arg]
 
     def has(self, *counts: LicenceCount) -> None:
@@ -132,7 +134,7 @@ class FakeContentBackend:
         return ContentTokenContents(SecretStr(content.decode()), expires_at, told.get("orgName"))
 
     async def content_account(self, secret: SecretStr) -> ContentAccount:
-        location, expires_at = self._open(secret, "account")
+        location, expires_at = await self._open(secret, "account")
         return ContentAccount(
             location_id=location.id,
             location_name=location.name,
@@ -143,7 +145,7 @@ class FakeContentBackend:
         )
 
     async def licence_counts(self, secret: SecretStr) -> Sequence[LicenceCount]:
-        location, _ = self._open(secret, "counts")
+        location, _ = await self._open(secret, "counts")
         return list(location.counts.values())
 
     async def app_facts(
@@ -154,10 +156,12 @@ class FakeContentBackend:
             return {}
         return {app_id: self.store[app_id] for app_id in app_ids if app_id in self.store}
 
-    def _open(self, secret: SecretStr, call: str) -> tuple[FakeLocation, datetime]:
+    async def _open(self, secret: SecretStr, call: str) -> tuple[FakeLocation, datetime]:
         value = secret.get_secret_value()
         for location in self.locations.values():
             if value in location.tokens:
+                if location.on_call is not None:
+                    await location.on_call(call)
                 return self._answer(location, value, call)
         raise ContentTokenRevoked("The service no longer accepts the content token.")
 

@@ -253,6 +253,14 @@ async def test_a_renewal_mends_a_secret_that_no_key_opens(
 async def test_of_two_renewals_at_once_one_is_stored(room_on_both: Room) -> None:
     room = room_on_both
     hq, location = await room.has("hq", days=10)
+    asking = asyncio.Barrier(2)
+
+    async def until_both_have_begun(_call: str) -> None:
+        async with asyncio.timeout(30):
+            await asking.wait()
+        location.on_call = None
+
+    location.on_call = until_both_have_begun
     renewing = [
         room.licenses.installing.renew(hq.id, location.download(days=days), actor=ANA, way="test")
         for days in (300, 365)
