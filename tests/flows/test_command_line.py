@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,6 +97,7 @@ def settings_of(house: House, **changes: str) -> dict[str, str]:
         "ENROLLBOT_DATABASE_URL": house.settings.database_url.get_secret_value(),
         "ENROLLBOT_ENCRYPTION_KEYS": keys.get_secret_value(),
         "ENROLLBOT_DEP_URL": house.settings.dep_url,
+        "ENROLLBOT_VPP_URL": house.settings.vpp_url,
         "ENROLLBOT_PORT": "0",
     } | changes
 
@@ -140,6 +142,38 @@ async def test_a_token_is_imported_and_syncs_when_the_bot_runs(
         assert "Token paris imported: Example Trust, MDM server paris" in done.said
         await house.settle()
         assert "4 devices" in await house.types(house.ben, "/enroll status")
+
+
+async def test_a_content_token_is_added_and_renewed_from_a_file(
+    house_file: Path, tmp_path: Path, enrollbot: Enrollbot
+) -> None:
+    # The command line has the system's clock.
+    async with open_house(f"sqlite:///{house_file}", FakeClock(SystemClock().now())) as house:
+        content = house.apple.content
+        content.create("Example HQ", org_id="6666666", apps=3, portal=(500, 483))
+        file = tmp_path / "hq.vpptoken"
+        file.write_bytes(content.generate_token("Example HQ", valid_for=timedelta(days=20))[1])
+        settings = settings_of(house)
+        wrong = await enrollbot(
+            "vpp", "add", "hq", "--file", str(tmp_path / "no.vpptoken"), environment=settings
+        )
+        assert (wrong.status, "no.vpptoken" in wrong.complained) == (1, True)
+        added = await enrollbot(
+            *("vpp", "add", "hq", "--file", str(file), "--tags", "schools"), environment=settings
+        )
+        assert (added.status, added.complained) == (0, "")
+        assert "Content token hq added: location Example HQ" in added.said
+        assert f"20 days left. Delete {file} now: it is a live secret." in added.said
+        again = await enrollbot("vpp", "renew", "hq", "--file", str(file), environment=settings)
+        assert (again.status, again.said) == (1, "")
+        assert "Nothing" in again.complained
+        file.write_bytes(content.generate_token("Example HQ", valid_for=timedelta(days=300))[1])
+        renewed = await enrollbot("vpp", "renew", "HQ", "--file", str(file), environment=settings)
+        assert (renewed.status, "Content token hq renewed" in renewed.said) == (0, True)
+        assert file.read_text().strip() not in added.said + renewed.said + wrong.complained + again.complained
+        shown = await house.types(house.ana, "/enroll vpp show hq")
+        assert "300 days left" in shown
+        assert "schools" in shown
 
 
 async def test_a_new_key_is_printed_and_taken(house: House, enrollbot: Enrollbot) -> None:
