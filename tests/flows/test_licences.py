@@ -70,6 +70,52 @@ async def test_a_link_takes_one_file_from_its_own_page(hq: House) -> None:
     assert "Content token hq added* by <@U0ANA>" in hq.posts()
 
 
+def alerts_of(house: House) -> list[str]:
+    """Return the first line of each alert's message."""
+    return [
+        str(message["text"]).split("\n")[0]
+        for message in house.slack.workspace.messages(people.ENROLLMENT_CHANNEL)
+        if (message.get("metadata") or {}).get("event_type") == "alert"
+        and message.get("thread_ts") in (None, message["ts"])
+    ]
+
+
+async def looks(house: House) -> None:
+    house.clock.move(timedelta(seconds=10))
+    await house.bot.jobs.run_due("alerts.look")
+    await house.quiet()
+
+
+async def test_three_hundred_apps_raise_no_storm_and_two_messages_once_all_are_watched(hq: House) -> None:
+    hq.apple.content.create("Example Warehouse", org_id="6666666", apps=300, portal=(500, 483))
+    content = hq.apple.content.generate_token("Example Warehouse")[1]
+    link = link_in(hq, await hq.types(hq.ana, "/enroll vpp add warehouse"))
+    assert (await hands_over(hq, link, content)).status_code == 200
+    await looks(hq)
+    assert alerts_of(hq) == []
+    await hq.types(hq.ana, "/enroll vpp threshold warehouse 400")
+    await hq.types(hq.ana, '/enroll vpp threshold warehouse "Intune Company Portal" 50')
+    await looks(hq)
+    together, portal = sorted(alerts_of(hq))
+    assert re.fullmatch(r"Content token warehouse: \d{3} apps low on licences.*", together)
+    assert portal == "Intune Company Portal: 17 licences left"
+
+
+async def test_the_buttons_of_a_content_tokens_alert_ask_again_and_lead_to_the_renewal(hq: House) -> None:
+    await has_hq(hq)
+    await looks(hq)
+    assert alerts_of(hq) == ["Content token hq expires in 20 days (Thu 21 May, 09:00 UTC)"]
+    heard = await hq.presses(hq.ben, "Check again")
+    assert "content token hq is accepted, and its licences are counted. AL-1 stays open" in heard
+    assert "Renew content token hq" in await hq.presses(hq.ana, "Renew token")
+    content = hq.apple.content.generate_token("Example HQ", valid_for=timedelta(days=300))[1]
+    link = link_in(hq, await hq.types(hq.ana, "/enroll vpp renew hq"))
+    assert (await hands_over(hq, link, content)).status_code == 200
+    await looks(hq)
+    assert alerts_of(hq) == ["Resolved: content token expiry · hq"]
+    assert "The content token was renewed, by <@U0ANA>." in hq.posts()
+
+
 async def test_licences_are_shown_by_page_and_exported(hq: House) -> None:
     await has_hq(hq)
     listed = await hq.types(hq.ben, "/enroll vpp")
