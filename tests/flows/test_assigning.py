@@ -196,29 +196,6 @@ async def test_what_no_longer_holds_is_not_approved(ready: House) -> None:
     assert not any(carried(ready).values())
 
 
-async def test_two_requests_with_one_device_are_not_carried_out_together(
-    ready_on_both: House,
-) -> None:
-    ready = ready_on_both
-    serials = serials_of(ready, 3)
-    await requested(ready, serials[:2])
-    heard = await ready.types(ready.ben, f'/enroll assign "Sales iPad" {" ".join(serials[1:])}')
-    assert "Also asked for: 1 device in REQ-1." in heard
-    await requested(ready, serials[1:])
-    views = await ready.bot.services.assignments.list_requests(actor=SETUP)
-    await asyncio.gather(*(ready.forges(people.ANA, "request.approve", view.id) for view in views))
-    await ready.quiet()
-    told = str(await ready.ana.messages())
-    acts = [action for _, action, _ in await ready.acts()]
-    assert acts.count("request.approved") == 1 or "already" in told
-    await goes_on(ready)
-    pending = [v for v in await ready.bot.services.assignments.list_requests(actor=SETUP) if v.state.is_open]
-    for view in pending:
-        await ready.forges(people.ANA, "request.approve", view.id)
-    await goes_on(ready)
-    assert sum(bool(uuid) for uuid in carried(ready).values()) == 3
-
-
 async def test_each_device_is_accounted_for_whatever_apple_answers(ready: House) -> None:
     serials = serials_of(ready, 6)
     ready.apple.switches.throttled = {serials[0]}
