@@ -162,6 +162,66 @@ async def test_the_tour_leads_a_newcomer_with_the_keyboard_to_a_renewed_token(
     assert box.slack.complaints == []
 
 
+async def become(page: Page, name: str) -> None:
+    await page.get_by_role("button", name="You are").click()
+    await page.get_by_role("menuitemradio", name=name).click()
+    await expect(page.get_by_role("button", name=f"You are {name}")).to_be_visible()
+
+
+async def create_profile(page: Page, name: str) -> None:
+    await type_command(page, "/enroll profile create --token paris")
+    form = page.get_by_role("dialog")
+    await form.get_by_label("Name", exact=True).fill(name)
+    for shown in ("MDM server URL", "Department", "Enrolment web URL", "Sent to Apple"):
+        await form.get_by_role("button", name="Next").click()
+        await expect(form.get_by_text(shown, exact=True).first).to_be_visible()
+    await form.get_by_role("button", name="Create profile").click()
+    await expect(form.get_by_text("is defined")).to_be_visible()
+    await page.keyboard.press("Escape")
+
+
+async def test_a_newcomer_requests_as_one_person_and_approves_as_another(
+    box: Sandbox, browser: BrowserContext, tmp_path: Path
+) -> None:
+    await browser.add_init_script(PAST_FIRST_VISIT)
+    page = await browser.new_page()
+    await page.goto(box.url)
+    messages = page.get_by_role("article")
+    await expect(messages.filter(has_text=f"{DEVICES} devices now").first).to_be_visible()
+    await create_profile(page, "Sales iPad")
+    pads = [each for each in box.apple.snapshot("paris") if each["device_family"] == "iPad"]
+    first, second, third = (each["serial_number"] for each in pads[:3])
+
+    await become(page, "Ben Okoro")
+    await type_command(page, f'/enroll assign "Sales iPad" {first} {second} {third} --reason "New school"')
+    preview = messages.filter(has_text="Assign Sales iPad to 3 devices").last
+    await preview.get_by_role("button", name="Send for approval").click()
+    await expect(messages.filter(has_text="REQ-1 sent for approval").last).to_be_visible()
+    # One of the three leaves the server in ABM before somebody decides.
+    box.apple.remove_devices("paris", [third])
+
+    await become(page, "Ana Lima")
+    await page.get_by_role("navigation", name="Channels").get_by_role("button", name="approvals").click()
+    card = messages.filter(has_text="REQ-1 · Assign").last
+    await expect(card).to_contain_text("New school")
+    await card.get_by_role("button", name="Approve").click()
+    question = page.get_by_role("alertdialog")
+    await expect(question).to_contain_text("3 devices")
+    await question.get_by_role("button", name="Approve REQ-1").click()
+    await expect(card).to_contain_text("has been carried out")
+    await card.get_by_role("button", name="Last reply").click()
+    thread = page.get_by_role("complementary", name="Thread")
+    await expect(thread.get_by_text("2 of 3 devices as asked").first).to_be_visible()
+    async with page.expect_download() as download:
+        await thread.get_by_role("link", name="REQ-1-not-done.csv").first.click()
+    await (await download.value).save_as(tmp_path / "not-done.csv")
+    (row,) = (tmp_path / "not-done.csv").read_text("utf-8-sig").splitlines()[1:]
+    assert row.startswith(f"{third},")
+    has = {each["serial_number"]: each["profile_status"] for each in box.apple.snapshot("paris")}
+    assert [has[first], has[second]] == ["assigned", "assigned"]
+    assert box.slack.complaints == []
+
+
 async def test_a_viewer_is_offered_what_a_viewer_may_do(box: Sandbox, browser: BrowserContext) -> None:
     page = await browser.new_page()
     await page.goto(f"{box.url}/?person=U0CLEO")
