@@ -14,6 +14,7 @@ from bot.profiles.facts import ProfileView
 from bot.sandbox.slack import people
 from tests.flows.conftest import House
 from tests.flows.test_assigning import carried, goes_on, serials_of
+from tests.flows.test_requests_changed import edit
 
 SETUP = Actor.cli("setup")
 ANA = Actor(people.ANA, rights=Rights.of(Role.ADMIN))
@@ -156,3 +157,21 @@ async def test_the_profile_that_was_taken_from_devices_is_given_back(paris: Hous
     await service.approve(undo.id, actor=ANA)
     await goes_on(paris)
     assert {s: u for s, u in carried(paris).items() if u} == dict.fromkeys(serials, sales.profile_uuid)
+
+
+async def test_the_former_version_of_a_profile_that_was_edited_since_is_given_back(paris: House) -> None:
+    token_id = (await paris.bot.services.tokens.get("paris", actor=SETUP)).id
+    kiosk = await paris.has_profile(token_id, "Kiosk", platform="any")
+    sales = await paris.has_profile(token_id, "Sales iPad", platform="any")
+    serials = serials_of(paris, 2)
+    await carried_out(paris, kiosk, serials)
+    request_id = await carried_out(paris, sales, serials)
+    await edit(paris, "Kiosk")
+    await edit(paris, "Sales iPad")
+    service = paris.bot.services.assignments
+    preview = await service.undo(request_id, actor=BEN, delivery=None)
+    assert list(preview.found.gives.values()) == [2]
+    await service.send(preview.id, actor=BEN, typed="2")
+    await service.approve(preview.id, actor=ANA)
+    await goes_on(paris)
+    assert [carried(paris)[each] for each in serials] == [kiosk.profile_uuid] * 2
