@@ -115,14 +115,14 @@ class Carrying:
     ) -> None:
         most = await self._most_at_once(request_id)
         async with _ReadingBack() as reading:
-            shown_at = None
+            shown_at, lost = None, False
             while not is_stopping():
                 view = await self._view(request_id, counts=False)
                 if view.state is not RequestState.RUNNING:
                     return
                 batch, again_at = await self._due(view, most)
                 if batch and view.stop_asked_by is None:
-                    await self._batch(view, batch, lease, reading)
+                    lost = await self._batch(view, batch, lease, reading) or lost
                     if shown_at is None or self._books.clock.now() - shown_at >= _SHOW_EVERY:
                         show(await self._view(request_id))
                         shown_at = self._books.clock.now()
@@ -134,7 +134,7 @@ class Carrying:
                 elif again_at is None:
                     await self._end(view, lease, RequestState.DONE)
                 else:
-                    await self._wait(view, lease, again_at)
+                    await self._wait(view, lease, again_at, lost=lost)
                 return
 
     async def _due(self, view: RequestView, most: int) -> tuple[Sequence[RequestedDevice], datetime | None]:
@@ -153,7 +153,8 @@ class Carrying:
 
     async def _batch(
         self, view: RequestView, batch: Sequence[RequestedDevice], lease: Lease, reading: "_ReadingBack"
-    ) -> None:
+    ) -> bool:
+        """Order what devices are to carry; whether some were not accessible, which a sync explains."""
         target = _target(view, batch[0])
         told = await self._told(view, [each.serial for each in batch])
         already = [each.serial for each in batch if _carries(told.get(each.serial), target)]
@@ -175,7 +176,7 @@ class Carrying:
                 await store.set_devices(session, view.id, served, left_out)
                 await store.set_devices(session, view.id, changed, left_out | {"why": rules.CHANGED_SINCE})
         if not waiting:
-            return
+            return False
         async with self._books.db.begin() as session:
             await self._require(lease, session)
             number = await store.add_batch(
@@ -196,12 +197,13 @@ class Carrying:
             log.warning("an order was refused", request=view.id, reason=str(refusal))
             given_up = {"outcome": Outcome.FAILED.value, "why": refusal.message[:200]}
             await self._give_up(view, waiting, number, given_up, lease)
-            return
+            return False
         except BackendError:
             await self._give_up(view, waiting, number, {"outcome": Outcome.WAITING.value}, lease)
             raise
         await self._store(view, {each.serial: each for each in batch}, number, answer, lease)
         await reading.begin(lambda: self._refresh(view, waiting))
+        return DeviceResult.NOT_ACCESSIBLE in answer.results.values()
 
     async def _give_up(
         self,
@@ -297,11 +299,24 @@ class Carrying:
         except EnrollbotError as error:
             log.warning("devices of a stopped request not asked about", request=view.id, reason=str(error))
 
-    async def _wait(self, view: RequestView, lease: Lease, again_at: datetime) -> None:
+    async def _wait(self, view: RequestView, lease: Lease, again_at: datetime, *, lost: bool) -> None:
         async with self._books.db.begin() as session:
             await self._require(lease, session)
             values = {"rests_until": again_at, "rests_because": None}
             await store.change(session, view.id, values, state=RequestState.RUNNING)
+            if lost:
+                # It may rest for a day: where they are is asked now.
+                await self._wish_sync(session, view)
+
+    async def _wish_sync(self, session: AsyncSession, view: RequestView) -> None:
+        await self._books.tokens.wish_sync(
+            session,
+            view.token_id,
+            kind=WishKind.DELTA,
+            reason=WishReason.ASKED,
+            asked_by=SYSTEM.id,
+            exempt=True,
+        )
 
     async def _rest(self, request_id: str, lease: Lease, error: EnrollbotError) -> None:
         """Leave the request alone for a while: the service does not answer, or refuses the token."""
@@ -340,14 +355,7 @@ class Carrying:
                 return
             await store.release(session, view.id)
             if await store.has(session, view.id, Outcome.NOT_ACCESSIBLE):
-                await self._books.tokens.wish_sync(
-                    session,
-                    view.token_id,
-                    kind=WishKind.DELTA,
-                    reason=WishReason.ASKED,
-                    asked_by=SYSTEM.id,
-                    exempt=True,
-                )
+                await self._wish_sync(session, view)
             counts = {each.value: count for each, count in (await store.outcomes(session, view.id)).items()}
             await self._books.record(
                 session,

@@ -30,6 +30,8 @@ EXPIRE_EVERY = timedelta(minutes=1)
 _CARDS = "requests.cards"
 #: Slack's words for a message that is no longer there.
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+#: How often a file of results is handed over again; it can be had by a button at any time.
+_FILE_TRIES = 6
 _PROBLEMS = (Outcome.FAILED, Outcome.NOT_ACCESSIBLE, Outcome.THROTTLED, Outcome.LEFT_OUT)
 
 
@@ -244,25 +246,41 @@ class RequestRunner:
             await self._poster.direct(view.requested_by, blocks.not_posted(view, error))
 
     async def _tell_result(self, view: RequestView) -> None:
-        """Tell the result in the card's thread, then hand over the file of what was not done."""
-        channel = view.channel or ""
-        refused = await self._service.refusals(view.id)
-        message = blocks.result(view, texts=self._service.texts, refused=refused)
-        await self._poster.post(channel, message, thread_ts=view.message_ts)
-        await self._service.note_result_told(view.id)
-        rows = await self._service.results(view.id, actor=SYSTEM, outcome=_PROBLEMS)
-        if not rows:
-            return
+        """Tell the result in the card's thread, then hand over the file of what was not done.
+
+        A file that Slack does not take is handed over later, as long as it can be seen that the result was
+        told already.
+        """
+        channel, found, is_readable = view.channel or "", None, True
         try:
+            found = await self._poster.find(
+                channel, kind="request_result", id=view.id, thread_ts=view.message_ts
+            )
+        except SlackRefused:
+            is_readable = False
+        if found is None:
+            refused = await self._service.refusals(view.id)
+            message = blocks.result(view, texts=self._service.texts, refused=refused)
+            metadata = {"event_type": "request_result", "event_payload": {"id": view.id}}
+            await self._poster.post(channel, message, thread_ts=view.message_ts, metadata=metadata)
+        try:
+            await self._hand_over(view)
+        except EnrollbotError as error:
+            if is_readable and view.tell_tries < _FILE_TRIES:
+                raise
+            # It can be had by the card's Details at any time.
+            log.warning("a file of results was not taken", request=view.label, reason=str(error))
+        await self._service.note_result_told(view.id)
+
+    async def _hand_over(self, view: RequestView) -> None:
+        rows = await self._service.results(view.id, actor=SYSTEM, outcome=_PROBLEMS)
+        if rows:
             await self._poster.upload(
-                channel,
+                view.channel or "",
                 name=f"{view.label}-not-done.csv",
                 content=await asyncio.to_thread(blocks.failures_csv, rows),
                 thread_ts=view.message_ts,
             )
-        except EnrollbotError as error:
-            # It can be had by the card's Details at any time.
-            log.warning("a file of results was not taken", request=view.label, reason=str(error))
 
     def _card(self, view: RequestView) -> Message:
         return blocks.card(

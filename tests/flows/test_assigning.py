@@ -207,6 +207,10 @@ async def test_each_device_is_accounted_for_whatever_apple_answers(ready: House)
     request = (await ready.bot.services.assignments.list_requests(actor=SETUP))[0]
     assert request.outcomes[Outcome.SUCCESS] == 3
     assert "Goes on by itself" in ready.posts()
+    # What was not accessible is asked about at once, not when the request ends a day later.
+    await ready.settle()
+    heard = await ready.types(ready.ana, f"/enroll device show {serials[2]}")
+    assert "no longer assigned to the server" in heard
     for _ in range(2):
         ready.clock.move(timedelta(minutes=6))
         await goes_on(ready)
@@ -384,6 +388,29 @@ async def test_what_slack_does_not_take_is_told_later_and_nothing_twice(ready: H
     assert sum("REQ-1 · Assign" in each for each in posts) == 1
     told = [m.text for m in await ready.ben.messages() if m.text.startswith("REQ-1 was approved")]
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("may_read", [True, False])
+async def test_a_file_of_results_that_slack_does_not_take_comes_later_and_the_result_once(
+    ready: House, may_read: bool
+) -> None:
+    serials = serials_of(ready, 2)
+    await requested(ready, serials)
+    ready.apple.remove_devices("paris", serials[:1])
+    ready.slack.faults.refuse["files.completeUploadExternal"] = "internal_error"
+    if not may_read:
+        ready.slack.faults.refuse["conversations.replies"] = "missing_scope"
+    await ready.presses(ready.ana, "Approve")
+    await goes_on(ready)
+    await goes_on(ready)
+    ready.slack.faults.reset()
+    for _ in range(2):
+        ready.clock.move(timedelta(hours=1))
+        await goes_on(ready)
+    replies = [m for m in ready.slack.workspace.messages(people.ENROLLMENT_CHANNEL) if m.get("thread_ts")]
+    assert sum("REQ-1 finished" in each["text"] for each in replies) == 1
+    # Where it cannot be seen that the result was told already, the file waits for a press on Get CSV.
+    assert sum(bool(each.get("files")) for each in replies) == may_read
 
 
 async def test_a_token_may_be_called_removed(house: House) -> None:
