@@ -85,8 +85,10 @@ class SyncRunner:
 
     async def schedule(self, slot: datetime) -> None:
         """Put automatic syncs that are due on the work list, and begin them at once."""
-        if await self._service.schedule_due():
-            await self.look(slot)
+        # One that somebody waits for is as good: it is not begun a second time when it has failed.
+        await self._service.take_wishes()
+        await self._service.schedule_due()
+        await self.look(slot)
 
     async def adopt(self, _slot: datetime) -> None:
         """Take over profiles that were defined elsewhere."""

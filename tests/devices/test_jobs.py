@@ -295,6 +295,17 @@ async def test_of_automatic_failures_in_a_row_only_the_first_is_told(desk: Desk,
     assert [text.split(" · ")[0] for text in texts(desk)[before:]] == ["Sync of token paris did not finish"]
 
 
+async def test_a_sync_that_somebody_waits_for_is_not_begun_as_an_automatic_one_beside(desk: Desk) -> None:
+    # As after `enrollbot token import`: the wish was left by another process.
+    desk.rooms.tokens.tell_wishes(lambda: None)
+    _, token = await desk.rooms.add_token("paris")
+    await desk.jobs.run_due("devices.schedule")
+    await desk.background.idle()
+    last = (await desk.rooms.devices.sync_facts(token.id)).last
+    assert last is not None
+    assert last.reason == "first"
+
+
 async def test_a_tokens_own_channel_is_told_instead(desk: Desk, paris: FakeServer) -> None:
     before = len(desk.posts)
     token = await desk.rooms.tokens.get("paris", actor=ADMIN)
