@@ -30,7 +30,8 @@ from bot.sandbox.behind.requests import Requests
 from bot.sandbox.behind.switches import Switches
 from bot.sandbox.behind.web import Behind
 from bot.sandbox.clock import MovedClock
-from bot.sandbox.seed import READY, ImportFiles, seed
+from bot.sandbox.furnish import furnish
+from bot.sandbox.seed import READY, seed
 from bot.sandbox.serving import serving
 from bot.sandbox.slack import people
 from bot.sandbox.slack.page import Offered
@@ -46,7 +47,6 @@ MOST_DEVICES = 1_000_000
 _RESTARTS = 5
 _READY_WITHIN_S = 60
 _STOP_WITHIN_S = 20
-_MDM_URL = "https://mdm.example.com/enroll"
 #: Made by the sandbox in its folder; `--fresh` deletes it and looks at nothing else.
 _MARK = "sandbox.json"
 #: How far the sandbox's time is ahead, for the bot and the stand-ins alike.
@@ -165,15 +165,19 @@ async def sandbox(
     devices: int = 3000,
     fresh: bool = False,
     folder: Path | None = None,
+    plain: bool = False,
 ) -> AsyncIterator[Sandbox]:
-    """Run a sandbox for the length of the block; port 0 is a free one."""
+    """Run a sandbox for the length of the block; port 0 is a free one.
+
+    A new one that is `plain` has the expiring token and its devices alone.
+    """
     place = folder or default_folder()
     key = _prepare(place, fresh=fresh)
     clock = MovedClock(place / _CLOCK)
     async with contextlib.AsyncExitStack() as stack:
         apple = AppleStandIn(clock, folder=place / "apple")
         stack.callback(apple.close)
-        files = await asyncio.to_thread(seed, apple, devices=devices, folder=place)
+        files = await asyncio.to_thread(seed, apple, devices=devices, plain=plain)
         apple_url = await stack.enter_async_context(serving(apple.app))
         bot_port = _free_port()
         settings = Settings.load({"ENROLLBOT_COMMAND": SLASH, "ENROLLBOT_ENCRYPTION_KEYS": key})
@@ -194,14 +198,12 @@ async def sandbox(
         slack.base_url = page_url
         stack.push_async_callback(slack.close)
         environment = _environment(place, slack, apple_url=apple_url, bot_port=bot_port, key=key)
-        bot = await stack.enter_async_context(_bot(environment, files, bot_port, clock_file=place / _CLOCK))
+        settings, groups = Settings.load(environment), slack.workspace.groups
+        if files:
+            await furnish(settings, clock, files=files, apple=apple, groups=groups)
+        bot = await stack.enter_async_context(_bot(environment, bot_port, clock_file=place / _CLOCK))
         role_of = await stack.enter_async_context(
-            offers.roles(
-                Settings.load(environment),
-                clock,
-                users=slack.workspace.users,
-                groups=slack.workspace.groups,
-            )
+            offers.roles(settings, clock, users=slack.workspace.users, groups=groups)
         )
         server_url = f"{apple_url}/abm/servers/{apple.server(READY).server_uuid}"
         slack.page.offered = _offered(role_of, commands=commands, server_url=server_url)
@@ -259,11 +261,14 @@ def _environment(
         "ENROLLBOT_DATABASE_URL": f"sqlite:///{folder / 'enrollbot.db'}",
         "ENROLLBOT_ENCRYPTION_KEYS": key,
         "ENROLLBOT_ADMINS": people.ANA,
-        # Everyone else; Cleo is a guest in this workspace, whom the bot lets see and nothing more.
+        # Everyone else. Ben approves too, in the group of those who do; Cleo is a guest in this workspace,
+        # whom the bot lets see and nothing more.
         "ENROLLBOT_DEFAULT_ROLE": "operator",
         "ENROLLBOT_CHANNEL": people.ENROLLMENT_CHANNEL,
         "ENROLLBOT_APPROVAL_CHANNEL": people.APPROVAL_CHANNEL,
         "ENROLLBOT_COMMAND": SLASH,
+        # Whoever tries the bot does so at any hour, and wants to be told at once.
+        "ENROLLBOT_WORKING_HOURS": "Mon-Sun 00:00-24:00",
         "ENROLLBOT_HOST": "127.0.0.1",
         "ENROLLBOT_PORT": str(bot_port),
         "ENROLLBOT_PUBLIC_URL": f"http://127.0.0.1:{bot_port}",
@@ -286,14 +291,6 @@ class BotProcess:
         if self._process is None:
             raise BotFailed("does not run")
         return self._process.pid
-
-    async def command(self, *arguments: str) -> None:
-        """Run another enrollbot command with the same settings. Raises `BotFailed`."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", *arguments, env=self._environment, stdout=asyncio.subprocess.DEVNULL
-        )
-        if await process.wait() != 0:
-            raise BotFailed(f"could not do `enrollbot {arguments[0]}`")
 
     async def start(self) -> None:
         """Start the bot and wait until it says that it is ready. Raises `BotFailed`."""
@@ -350,15 +347,8 @@ class BotProcess:
 
 
 @contextlib.asynccontextmanager
-async def _bot(
-    environment: Mapping[str, str], files: ImportFiles | None, port: int, *, clock_file: Path
-) -> AsyncIterator[BotProcess]:
+async def _bot(environment: Mapping[str, str], port: int, *, clock_file: Path) -> AsyncIterator[BotProcess]:
     bot = BotProcess(environment, port, clock_file=clock_file)
-    if files:
-        names = ("--key", str(files.key), "--cert", str(files.certificate), "--token", str(files.token))
-        await bot.command("token", "import", READY, *names, "--agree", "--mdm-url", _MDM_URL)
-        for path in (files.key, files.certificate, files.token):
-            path.unlink()
     try:
         await bot.start()
         yield bot

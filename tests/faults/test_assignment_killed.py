@@ -144,7 +144,7 @@ def check_orders(orders: Sequence[dict[str, str]], times: dict[str, int]) -> Non
 
 @pytest.mark.timeout(120)
 async def test_killed_twice_an_assignment_accounts_for_every_device(tmp_path: Path, orders: Orders) -> None:
-    async with sandbox(folder=tmp_path / "box", devices=DEVICES) as box:
+    async with sandbox(folder=tmp_path / "box", devices=DEVICES, plain=True) as box:
         await Visitor(box.slack, "ana", within=30).sees("5,000 devices now")
         profile_uuid = await defined(box)
         serials = [each["serial_number"] for each in box.apple.snapshot("paris")]

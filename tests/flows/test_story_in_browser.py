@@ -20,7 +20,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
-    async with sandbox(devices=DEVICES, folder=tmp_path_factory.mktemp("story") / "sandbox") as running:
+    folder = tmp_path_factory.mktemp("story") / "sandbox"
+    async with sandbox(devices=DEVICES, folder=folder, plain=True) as running:
         yield running
 
 

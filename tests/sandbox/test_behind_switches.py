@@ -78,7 +78,7 @@ class Drawer:
 async def drawer(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Drawer]:
     folder: Path = tmp_path_factory.mktemp("behind") / "box"
     async with (
-        run.sandbox(folder=folder, devices=DEVICES) as box,
+        run.sandbox(folder=folder, devices=DEVICES, plain=True) as box,
         httpx.AsyncClient(base_url=box.url, trust_env=False) as client,
     ):
         made = Drawer(box, client)

@@ -65,7 +65,7 @@ def pages_asked(box: run.Sandbox) -> int:
 
 
 async def test_days_pass_for_the_real_bot_and_the_stand_ins_at_once(tmp_path: Path) -> None:
-    async with run.sandbox(folder=tmp_path / "box", devices=30) as box:
+    async with run.sandbox(folder=tmp_path / "box", devices=30, plain=True) as box:
         ana = Visitor(box.slack, "ana", within=20)
         await ana.sees("30 devices now")
         # A day on: the daily sync happens by itself, signed and in a session that both sides take for good.

@@ -525,7 +525,7 @@ async def test_one_can_become_another_person(browser: Browser, world: SlackWorld
     await expect(page.get_by_text("only for ana")).to_be_visible()
     await page.get_by_role("button", name="You are Ana Lima, admin").click()
     await page.get_by_role("menuitemradio", name="Ben Okoro").click()
-    await expect(page.get_by_role("button", name="You are Ben Okoro, operator")).to_be_visible()
+    await expect(page.get_by_role("button", name="You are Ben Okoro, approver")).to_be_visible()
     await expect(page.get_by_text("only for ana")).to_have_count(0)
 
 

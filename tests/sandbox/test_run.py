@@ -39,7 +39,7 @@ def test_an_impossible_number_of_devices_is_refused(devices: str) -> None:
 
 async def test_state_outlives_a_restart_and_a_killed_bot_comes_back(tmp_path: Path) -> None:
     folder = tmp_path / "box"
-    async with run.sandbox(folder=folder, devices=30) as box:
+    async with run.sandbox(folder=folder, devices=30, plain=True) as box:
         os.kill(box.bot.pid, signal.SIGKILL)
         await box.bot.ended()
         await box.bot.start()
@@ -47,7 +47,7 @@ async def test_state_outlives_a_restart_and_a_killed_bot_comes_back(tmp_path: Pa
         await ana.sees("30 devices now")
         await ana.types("/enroll token tag paris retail")
         await ana.sees("retail")
-    async with run.sandbox(folder=folder, devices=30) as box:
+    async with run.sandbox(folder=folder, devices=30, plain=True) as box:
         ana = Visitor(box.slack, "ana", within=15)
         await ana.types("/enroll token show paris")
         card = await ana.sees("Organisation")
@@ -57,7 +57,7 @@ async def test_state_outlives_a_restart_and_a_killed_bot_comes_back(tmp_path: Pa
 
 async def test_what_runs_in_the_sandbox_is_what_enrollbot_run_runs(tmp_path: Path) -> None:
     """In the same surroundings `enrollbot run` does the same; the sandbox adds the clock alone."""
-    async with run.sandbox(folder=tmp_path / "box", devices=7) as box:
+    async with run.sandbox(folder=tmp_path / "box", devices=7, plain=True) as box:
         await box.bot.stop()
         plain = await asyncio.create_subprocess_exec(sys.executable, "-m", "bot", "run", env=box.environment)
         try:

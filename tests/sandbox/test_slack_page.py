@@ -51,7 +51,7 @@ async def test_there_are_three_people_to_choose_from(browser: httpx.AsyncClient)
     people = (await browser.get("/page/people")).json()["people"]
     assert [(person["name"], person["title"]) for person in people] == [
         ("ana", "admin"),
-        ("ben", "operator"),
+        ("ben", "approver"),
         ("cleo", "viewer"),
     ]
 

@@ -276,6 +276,17 @@ class World:
         self.store.set_profile([row.serial for row in rows], change)
         return self._changed(rows)
 
+    def carry(
+        self, server: Server | str, devices: Sequence[str], profile_uuid: str, *, is_fetched: bool = False
+    ) -> None:
+        """Let devices carry a profile since before anybody looked: nothing is reported as changed."""
+        rows = self._choose(self.server(server), devices)
+        now = iso(self.now())
+        status, pushed_at = ("pushed", now) if is_fetched else ("assigned", "")
+        self.store.set_profile(
+            [row.serial for row in rows], ProfileChange(status, profile_uuid, now, pushed_at)
+        )
+
     def snapshot(self, server: Server | str | None = None) -> list[dict[str, Any]]:
         """Return every device as it truly is: keys of protocol 10, no flaws, and `server`, its name."""
         entries = list(self.servers.values()) if server is None else [self.server(server)]

@@ -52,7 +52,7 @@ def first_users() -> list[Json]:
     cleo = user(CLEO, name="cleo", real_name="Cleo Tanaka", title="viewer", tz="Asia/Tokyo")
     return [
         user(ANA, name="ana", real_name="Ana Lima", title="admin", tz="Europe/Paris"),
-        user(BEN, name="ben", real_name="Ben Okoro", title="operator", tz="America/New_York"),
+        user(BEN, name="ben", real_name="Ben Okoro", title="approver", tz="America/New_York"),
         {**cleo, "is_restricted": True},
         user(BOT_USER, name="enrollbot", real_name="enrollbot", title="", tz="Etc/UTC", is_bot=True),
         # Slack's own helper reads is_bot false in users.info.
