@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bot.alerts.facts import AlertView, Kind, Level
 from bot.tokens.facts import TokenState, TokenView
 
 NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
@@ -62,3 +63,46 @@ def awaiting_token(name: str = "nice", **changes: Any) -> TokenView:
         )
     }
     return token_view(name, **(missing | {"state": TokenState.AWAITING} | changes))
+
+
+def alert_view(number: int = 7, **changes: Any) -> AlertView:
+    """An open alert: a token that could not be synced for hours."""
+    view = AlertView(
+        id=f"a{number}",
+        number=number,
+        kind=Kind.SYNC_FAILING,
+        subject="id-paris",
+        subject_name="paris",
+        level=Level.WARNING,
+        rung=None,
+        since=NOW,
+        token_ids=("id-paris",),
+        facts={},
+        place="C1",
+        mentions=(),
+        opened_at=NOW - timedelta(hours=3),
+        level_since=NOW,
+        changed_at=NOW,
+        resolved_at=None,
+        ending={},
+        acknowledged_by=None,
+        acknowledged_at=None,
+        acknowledged_until=None,
+        snoozed_by=None,
+        snoozed_until=None,
+        channel="C1",
+        message_ts="1.0",
+        posted_level=2,
+        posted_level_at=NOW,
+        told_rung=None,
+        word=None,
+        version=1,
+        shown=1,
+        resolution_told_at=None,
+        posts=1,
+        attempt=None,
+        tries=0,
+        try_at=None,
+        admins_told_level=0,
+    )
+    return replace(view, **changes)

@@ -15,6 +15,8 @@ from bot.tokens.rules import days_left
 
 #: What people call the app that set-up may stop at, whatever its store says.
 PORTAL_NAME = "Company Portal"
+#: What a name may have where it is stored.
+NAME_CHARS = 255
 #: How many apps a message about many of them names.
 NAMED_AT_MOST = 5
 
@@ -146,7 +148,7 @@ def _portal(judged: JudgedLicences, use: PortalUse, now: datetime) -> list[Probl
         "needed": use.needed,
         "most_needed_by": most,
         "is_most_all": most is not None and use.devices[most] == use.needed,
-        "more": max(use.needed - left, (app.mark or 0) - left, 1),
+        "more": use.needed - left if use.needed > left else max((app.mark or 0) - left, 1),
     }
     level = Level.CRITICAL if left <= 0 else Level.NOTE
     return [_licences(judged, use, level, now, facts)]
@@ -174,7 +176,7 @@ def _licences(
     return Problem(
         kind=Kind.LICENCES,
         subject=f"{view.id}/{app.app_id}",
-        subject_name=f"{facts['app']} of {view.name}",
+        subject_name=f"{facts['app']} of {view.name}"[:NAME_CHARS],
         level=level,
         since=now,
         facts=facts_of(view, use) | _counted(view) | {"total": app.total} | facts,

@@ -9,15 +9,17 @@ from bot.backend.port import BackendTexts
 from bot.deadlines.blocks import on
 from bot.licenses.facts import ContentTokenState, ContentTokenView
 from bot.profiles.blocks import quoted
-from bot.slack.blocks import bold, code, escape, local_time
+from bot.slack.blocks import bold, code, escape, local_time, short
 from bot.tokens.rules import days_left
 
 _NAMED_AT_MOST = 5
+#: What comes after the names, the next step above all, has to have room in the message.
+_NAME_CHARS = 40
 
 
 def listed(names: list[str]) -> str:
     """Name a few and count the others; all of it escaped."""
-    shown = ", ".join(escape(each) for each in names[:_NAMED_AT_MOST])
+    shown = ", ".join(escape(short(each, _NAME_CHARS)) for each in names[:_NAMED_AT_MOST])
     more = len(names) - _NAMED_AT_MOST
     return f"{shown} and {more:,} more" if more > 0 else shown
 
@@ -59,8 +61,9 @@ def _content_means(words: Words, *, when: str) -> str:
 def _renew(words: Words) -> str:
     location = bold(str(words.view.facts.get("location") or ""))
     return (
-        f"renew it. {words.texts.content_token_step} It must be of location {location}. Press *Renew token*"
-        " to hand it over here, and give it to the MDM server too."
+        f"renew it; whoever manages Apps and Books of location {location} in {words.portal} can."
+        f" {words.texts.content_token_step} Press *Renew token* to hand it over here, and give it to the MDM"
+        " server too."
     )
 
 
@@ -90,7 +93,7 @@ def _content_revoked(words: Words) -> Told:
         where=_where(words),
         means=(
             f"It was revoked, or the account that made it has changed. {_content_means(words, when='')} The"
-            " licence counts shown here are the last that were read."
+            " licence counts here are the last that were read."
         ),
         next=_renew(words),
         mends=(Mend.RENEW_CONTENT,),
@@ -168,7 +171,10 @@ def _of_many(words: Words) -> Told:
     headline = f"Content token {name}: {_count(low, 'app')} low on licences"
     if none:
         headline += f", {'all' if none == low else f'{none:,}'} of them with none left"
-    named = [f"{escape(each['name'])} {each['left'] or 0:,} of {each['total'] or 0:,} free" for each in apps]
+    named = [
+        f"{escape(short(each['name'], _NAME_CHARS))}: {each['left'] or 0:,} of {each['total'] or 0:,} free"
+        for each in apps
+    ]
     more = f" and {low - len(named):,} more" if low > len(named) else ""
     return Told(
         headline=headline,

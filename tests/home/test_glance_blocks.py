@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from bot.alerts.facts import AlertView, Kind
-from bot.alerts.facts import Level as Grade
 from bot.assignments.facts import Found, Pending, RequestView
 from bot.assignments.models import Action, RequestState
 from bot.devices.facts import DeviceCounts, TokenSyncFacts
@@ -18,7 +16,7 @@ from bot.licenses.facts import AppLicences, ContentTokenState, ContentTokenView,
 from bot.sandbox.slack.blocks import check_message_blocks, check_view
 from bot.slack.blocks import Message, View, text_of
 from bot.tokens.facts import NextAction, NextStep, TokenState, TokenView
-from tests.builders import NOW, awaiting_token, token_view
+from tests.builders import NOW, alert_view, awaiting_token, token_view
 from tests.fakes.backend import TEXTS
 
 SYNCED = TokenSyncFacts(last_ok_at=NOW - timedelta(hours=2))
@@ -324,51 +322,9 @@ def test_fifty_content_tokens_fit_beside_fifty_tokens() -> None:
     assert "and 42 more" in text_of(home(shown)["blocks"])
 
 
-def alert(number: int = 7, **changes: Any) -> AlertView:
-    view = AlertView(
-        id=f"a{number}",
-        number=number,
-        kind=Kind.SYNC_FAILING,
-        subject="id-paris",
-        subject_name="paris",
-        level=Grade.WARNING,
-        rung=None,
-        since=NOW,
-        token_ids=("id-paris",),
-        facts={},
-        place="C1",
-        mentions=(),
-        opened_at=NOW - timedelta(hours=3),
-        level_since=NOW,
-        changed_at=NOW,
-        resolved_at=None,
-        ending={},
-        acknowledged_by=None,
-        acknowledged_at=None,
-        acknowledged_until=None,
-        snoozed_by=None,
-        snoozed_until=None,
-        channel="C1",
-        message_ts="1.0",
-        posted_level=2,
-        posted_level_at=NOW,
-        told_rung=None,
-        word=None,
-        version=1,
-        shown=1,
-        resolution_told_at=None,
-        posts=1,
-        attempt=None,
-        tries=0,
-        try_at=None,
-        admins_told_level=0,
-    )
-    return replace(view, **changes)
-
-
 @pytest.mark.parametrize("show", [status, home])
 def test_open_alerts_come_first_with_what_mends_them_and_no_more_than_fit(show: Any) -> None:
-    shown = glance(row(token_view()), alerts=[alert(number) for number in range(1, 40)])
+    shown = glance(row(token_view()), alerts=[alert_view(number) for number in range(1, 40)])
     told = show(shown)
     text = text_of(told.blocks if isinstance(told, Message) else told["blocks"])
     assert text.startswith("39 alerts are open.")
