@@ -17,8 +17,10 @@ from bot import __version__
 from bot.access import slack as access_screens
 from bot.access.api_tokens import ApiTokenService
 from bot.access.service import AccessService
+from bot.alerts import digest_jobs
 from bot.alerts import jobs as alert_jobs
 from bot.alerts import slack as alert_screens
+from bot.alerts.digests import Digests
 from bot.alerts.facts import AlertView
 from bot.alerts.gathering import Gathering
 from bot.alerts.service import AlertService
@@ -346,6 +348,21 @@ def assemble(wired: Services) -> Bot:
         leases=wired.leases,
         admins_of=admins_of,
     )
+    digests = Digests(
+        db=wired.db,
+        clock=wired.clock,
+        alerts=wired.alerts,
+        audit=wired.audit,
+        tokens=wired.tokens,
+        devices=wired.devices,
+        profiles=wired.profiles,
+        licenses=wired.licenses,
+    )
+
+    async def unlimited_admins() -> Sequence[str]:
+        return sorted(await wired.access.holders(Role.ADMIN, tags=frozenset()))[:_ADMINS_TOLD]
+
+    digest_jobs.register(jobs, digests, poster=slack.poster, leases=wired.leases, admins=unlimited_admins)
     return Bot(wired, slack, router, app, jobs, _web(wired, slack, app, rights_of))
 
 

@@ -40,6 +40,7 @@ from bot.tokens.facts import NextAction
 ACKNOWLEDGE = "alert.acknowledge"
 SNOOZE = "alert.snooze"
 CHECK_AGAIN = "alert.check"
+LIST = "alert.list"
 PREVIOUS = "alert.list.previous"
 NEXT = "alert.list.next"
 EVENT = "alert"

@@ -72,8 +72,8 @@ class Alert(Table, table=True):
 class AlertDigest(Table, table=True):
     """The digest of one channel on one day, as it is counted where people work (`2026-05-12`).
 
-    `attempted` says that it was begun and perhaps arrived. `posted_at` is None as long as it is due;
-    `is_silent` that there was nothing to say.
+    `attempted` says that it was begun and perhaps arrived. `posted_at` is None as long as it is due, then
+    the moment up to which it tells; `is_silent` that there was nothing to say.
     """
 
     __tablename__ = "alert_digest"

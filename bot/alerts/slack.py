@@ -56,6 +56,7 @@ def register(router: Router, service: AlertService, *, poster: Poster) -> None:
     router.action(blocks.ACKNOWLEDGE, role=operator, handler=screens.press_acknowledge)
     router.action(blocks.SNOOZE, role=operator, handler=screens.press_snooze)
     router.action(blocks.CHECK_AGAIN, role=operator, handler=screens.press_check)
+    router.action(blocks.LIST, role=Role.VIEWER, handler=screens.list_alerts)
     router.action(blocks.NEXT, role=Role.VIEWER, handler=screens.turn_page)
     router.action(blocks.PREVIOUS, role=Role.VIEWER, handler=screens.turn_page)
     router.submission(

@@ -100,15 +100,30 @@ async def digest(session: AsyncSession, channel: str, day: str) -> AlertDigest |
     return (await session.scalars(query.execution_options(populate_existing=True))).one_or_none()
 
 
-async def digest_before(session: AsyncSession, channel: str, day: str) -> AlertDigest | None:
-    """Return the newest digest of a channel before a day."""
+async def told_digest_before(session: AsyncSession, channel: str, day: str) -> AlertDigest | None:
+    """Return the newest digest of a channel before a day that was told, or had nothing to say."""
     query = (
         sa.select(AlertDigest)
-        .where(col(AlertDigest.channel) == channel, col(AlertDigest.day) < day)
+        .where(
+            col(AlertDigest.channel) == channel,
+            col(AlertDigest.day) < day,
+            col(AlertDigest.posted_at).is_not(None),
+        )
         .order_by(col(AlertDigest.day).desc())
         .limit(1)
     )
     return (await session.scalars(query)).one_or_none()
+
+
+async def was_told_from(session: AsyncSession, channel: str, day: str) -> bool:
+    """Say whether a channel was told something by a digest of this day or a later one."""
+    query = sa.select(sa.literal(1)).where(
+        col(AlertDigest.channel) == channel,
+        col(AlertDigest.day) >= day,
+        col(AlertDigest.posted_at).is_not(None),
+        col(AlertDigest.is_silent).is_(False),
+    )
+    return (await session.execute(query.limit(1))).first() is not None
 
 
 async def put_digest(session: AsyncSession, channel: str, day: str, values: Mapping[str, Any]) -> None:

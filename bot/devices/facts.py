@@ -246,6 +246,19 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """How many present devices of one token and family came in some time and carry one profile now.
+
+    `profile_uuid` is None for those that carry none.
+    """
+
+    token_id: str
+    family: str | None
+    profile_uuid: str | None
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unjudged:
     """A finished sync whose arrivals were not looked at yet: devices that came after `since`, up to `until`.
 

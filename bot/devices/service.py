@@ -10,7 +10,7 @@ from bot.backend.profile import Platform
 from bot.devices import rules, store
 from bot.devices.asking import Asking, WorkOn
 from bot.devices.books import SYSTEM, Books
-from bot.devices.facts import DeviceCounts
+from bot.devices.facts import Arrival, Arrived, DeviceCounts
 from bot.devices.leaving import Leaving
 from bot.devices.lists import Lists
 from bot.devices.models import DeviceKind
@@ -121,6 +121,21 @@ class DeviceService:
         """Return when the newest good sync of each token began. The caller has checked the right."""
         async with self._books.db.read() as session:
             return await store.newest_good(session, token_ids)
+
+    async def arrived(
+        self, token_ids: Sequence[str], *, since: datetime | None, until: datetime
+    ) -> list[Arrived]:
+        """Return which devices came or came back after `since`, up to `until`, as they are now.
+
+        The caller has checked the right to see them.
+        """
+        async with self._books.db.read() as session:
+            kinds = await store.arrived(session, token_ids, Arrival(since, until))
+        found: Counter[tuple[str, str | None, str | None]] = Counter()
+        for kind, devices in kinds:
+            has = rules.has_profile(kind.profile_status, kind.profile_uuid)
+            found[kind.token_id, kind.family, kind.profile_uuid if has else None] += devices
+        return [Arrived(*which, devices) for which, devices in found.items()]
 
     async def gone_from(self, token_id: str, serials: Sequence[str]) -> int:
         """Return how many of these devices are not present on a token any more."""

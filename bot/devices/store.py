@@ -540,6 +540,25 @@ async def devices_of_kind(
     return [(serial, number) for serial, number in found]
 
 
+async def arrived(
+    session: AsyncSession, token_ids: Sequence[str], arrival: Arrival
+) -> list[tuple[Kind, int]]:
+    """Return the kinds of the present devices that came or came back, with how many of each did."""
+    found = await session.execute(
+        sa.select(col(Device.kind_id), sa.func.count())
+        .join(DeviceKind, col(DeviceKind.id) == col(Device.kind_id))
+        .where(
+            col(DeviceKind.token_id).in_(list(token_ids)),
+            col(DeviceKind.state) == DeviceState.PRESENT.value,
+            _arrived(arrival),
+        )
+        .group_by(col(Device.kind_id))
+    )
+    counts = {kind: count for kind, count in found}
+    kinds = await kinds_by_id(session, counts)
+    return [(kinds[kind], count) for kind, count in counts.items()]
+
+
 # Syncs
 
 

@@ -10,6 +10,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from bot.alerts.digest_jobs import DigestRunner
+from bot.alerts.digests import Digests
 from bot.alerts.facts import AlertView
 from bot.alerts.gathering import Gathering
 from bot.alerts.jobs import AlertRunner
@@ -143,6 +145,7 @@ class Desk:
     rooms: Rooms = field(init=False)
     service: AlertService = field(init=False)
     runner: AlertRunner = field(init=False)
+    digests: DigestRunner = field(init=False)
 
     def __post_init__(self) -> None:
         self.start()
@@ -180,11 +183,27 @@ class Desk:
             clock=self.clock,
             transport=self.slack.transport(),
         )
+        poster, leases = Poster(api, self.clock), Leases(self.db, self.clock)
+        self.digests = DigestRunner(
+            Digests(
+                db=self.db,
+                clock=self.clock,
+                alerts=self.service,
+                audit=self.rooms.audit,
+                tokens=self.rooms.tokens,
+                devices=self.rooms.devices,
+                profiles=self.rooms.profiles,
+                licenses=self.rooms.licenses,
+            ),
+            poster=poster,
+            leases=leases,
+            admins=self._admins,
+        )
         self.runner = AlertRunner(
             self.service,
-            poster=Poster(api, self.clock),
+            poster=poster,
             background=Background(),
-            leases=Leases(self.db, self.clock),
+            leases=leases,
             admins_of=self._admins,
         )
 
@@ -193,7 +212,7 @@ class Desk:
         self.start()
         await Leases(self.db, self.clock).forget_dead_holders()
 
-    async def _admins(self, _view: AlertView) -> list[str]:
+    async def _admins(self, _view: AlertView | None = None) -> list[str]:
         return ["UADMIN", "UOTHER"]
 
     async def token(self, days: float, name: str = "paris", **settings: str) -> tuple[TokenView, FakeServer]:
@@ -221,6 +240,12 @@ class Desk:
         if length >= timedelta(hours=12):
             await self._sync()
         await self.runner.look(self.clock.now())
+        return self.slack.take_log()
+
+    async def morning(self, length: timedelta = timedelta()) -> list[str]:
+        """Let time pass, tell the digests that are due, and return in short what Slack was told."""
+        self.clock.move(length)
+        await self.digests.look(self.clock.now())
         return self.slack.take_log()
 
 
