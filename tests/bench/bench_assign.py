@@ -4,7 +4,8 @@
 Usage: python -m tests.bench.bench_assign [DEVICES] [DATABASE_URL]
 Prints figures, never fails. For each thousand devices the service is asked three times: what they carry,
 to give them the profile, and what they carry then. It is a process of its own on loopback, once without
-delay, where all that counts is our own work, and once with 100 ms a call, as over the internet.
+delay, where all that counts is our own work, and once with 100 ms a call, as over the internet. "held" is
+for how long at most nobody else was answered by our process.
 """
 
 import asyncio
@@ -21,12 +22,13 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing import Process
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from pydantic import SecretStr
 
 from bot.apple.token_file import make_key_pair
+from bot.assignments import blocks
 from bot.assignments.facts import RequestView
 from bot.assignments.models import Action, Outcome
 from bot.backend.profile import ProfileSettings
@@ -171,31 +173,61 @@ async def calls_of(url: str) -> Counter[str]:
         return Counter((await client.get(f"{url}/calls")).json())
 
 
-async def ours(url: str, database: str, devices: int) -> tuple[dict[str, Took], Counter[str]]:
+class Step(NamedTuple):
+    """What one step took, and for how long at most nobody else was answered meanwhile, in seconds."""
+
+    took: Took
+    held: float
+
+
+@asynccontextmanager
+async def step(name: str, steps: dict[str, Step]) -> AsyncIterator[None]:
+    """Measure a step, and how late something else that is due every 5 ms gets its turn."""
+    late = 0.0
+
+    async def wait_for_turns() -> None:
+        nonlocal late
+        while True:
+            due = time.perf_counter() + 0.005
+            await asyncio.sleep(0.005)
+            late = max(late, time.perf_counter() - due)
+
+    waiting = asyncio.create_task(wait_for_turns())
+    await asyncio.sleep(0)
+    began = Took.now()
+    yield
+    took = Took.since(began)
+    await asyncio.sleep(0.01)
+    waiting.cancel()
+    steps[name] = Step(took, late)
+
+
+async def ours(url: str, database: str, devices: int) -> tuple[dict[str, Step], Counter[str]]:
     """Ask, send, approve, and carry out; how long each took, and what the service was asked meanwhile."""
-    took: dict[str, Took] = {}
+    steps: dict[str, Step] = {}
     serials = [device_json(number)["serial_number"] for number in range(devices)]
     async with furnished(url, database) as made:
         service = made.assignments
         (profile,) = await made.profiles.list_profiles(actor=ANA)
-        began = Took.now()
-        view = await service.preview(Action.ASSIGN, actor=BEN, profile=profile, serials=serials)
-        took["preview"] = Took.since(began)
-        began = Took.now()
-        await service.send(view.id, actor=BEN, typed=str(devices))
-        took["sent"] = Took.since(began)
-        began = Took.now()
-        await service.approve(view.id, actor=ANA)
-        took["approved"] = Took.since(began)
+        async with step("preview", steps):
+            view = await service.preview(Action.ASSIGN, actor=BEN, profile=profile, serials=serials)
+        async with step("sent", steps):
+            await service.send(view.id, actor=BEN, typed=str(devices))
+        async with step("approved", steps):
+            await service.approve(view.id, actor=ANA)
         await calls_of(url)
-        began = Took.now()
-        ended: RequestView | None = await service.run(view.id, show=lambda _: None, is_stopping=lambda: False)
-        took["carried out"] = Took.since(began)
+        async with step("carried out", steps):
+            ended: RequestView | None = await service.run(
+                view.id, show=lambda _: None, is_stopping=lambda: False
+            )
         assert ended is not None
         assert ended.outcomes == {Outcome.SUCCESS: devices}
         calls = await calls_of(url)
+        async with step("all results", steps):
+            rows = await service.results(view.id, actor=ANA)
+            await asyncio.to_thread(blocks.failures_csv, rows)
         await made.background.drain(30)
-    return took, calls
+    return steps, calls
 
 
 def measure(devices: int, delay_ms: int, database: str | None) -> None:
@@ -208,7 +240,7 @@ def measure(devices: int, delay_ms: int, database: str | None) -> None:
     wait_for(url)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            took, calls = asyncio.run(
+            steps, calls = asyncio.run(
                 ours(url, database or f"sqlite:///{Path(folder) / 'bench.db'}", devices)
             )
         reference = asyncio.run(bare(url, devices))
@@ -218,10 +250,11 @@ def measure(devices: int, delay_ms: int, database: str | None) -> None:
     least = -(-devices // PAGE)
     print(f"\n{devices:,} devices, {delay_ms} ms a call, {os.cpu_count()} cores")
     print(f"orders: {calls['/profile/devices']} (least: {least}), looks: {calls['/devices']}")
-    print(f"{'bare loop':<20}{reference.wall:7.2f} s   work {reference.work:6.2f} s")
-    for name, each in took.items():
-        beside = f"   {each.wall / reference.wall:5.2f} x the bare loop" if name == "carried out" else ""
-        print(f"{name:<20}{each.wall:7.2f} s   work {each.work:6.2f} s{beside}")
+    print(f"{'':<14}{'wall, s':>9}{'work, s':>9}{'held, ms':>10}")
+    print(f"{'bare loop':<14}{reference.wall:>9.2f}{reference.work:>9.2f}")
+    for name, each in steps.items():
+        beside = f"{each.took.wall / reference.wall:>7.2f} x the bare loop" if name == "carried out" else ""
+        print(f"{name:<14}{each.took.wall:>9.2f}{each.took.work:>9.2f}{each.held * 1000:>10.0f}{beside}")
 
 
 def main() -> None:
