@@ -190,6 +190,7 @@ class Books:
         view: RequestView,
         detail: Mapping[str, Any],
     ) -> None:
+        """Record an act; every one says who asked, why, and once it is decided who approved and as what."""
         await self._audit.record(
             session,
             actor=actor,
@@ -204,9 +205,12 @@ class Books:
                 "uuid": view.profile_uuid,
                 "devices": view.devices,
                 "asked_by": view.requested_by,
+                "approved_by": view.decided_by,
+                "group": view.decided_as,
+                "reason": view.reason,
                 # The first act comes before its card: the audit looks that one's link up when it is read.
                 **({"permalink": view.permalink} if view.permalink is not None else {}),
-                **detail,
+                **{key: told for key, told in detail.items() if told is not None},
             },
         )
 

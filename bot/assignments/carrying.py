@@ -362,7 +362,7 @@ class Carrying:
                 SYSTEM,
                 "request.carried_out" if view.sync_id is None else "default.given",
                 view,
-                {"approved_by": view.decided_by, "results": counts, "state": state.value},
+                {"results": counts, "state": state.value},
             )
 
     async def _view(self, request_id: str, *, counts: bool = True) -> RequestView:

@@ -66,7 +66,7 @@ class Deciding:
             if not await store.change(session, request_id, values, state=RequestState.PREVIEW):
                 raise PreviewGone
             view = await self._books.load(session, request_id, actor, Role.OPERATOR)
-            await self._books.record(session, actor, "request.sent", view, {"reason": view.reason})
+            await self._books.record(session, actor, "request.sent", view, {})
             if settings.approvals == "off":
                 await self._begin(session, view, actor, by_what=rules.APPROVALS_OFF)
                 view = await self._books.load(session, request_id, actor, Role.OPERATOR)
@@ -155,11 +155,12 @@ class Deciding:
         self, request_id: str, *, actor: Actor, reason: str, delivery: str | None = None
     ) -> RequestView:
         """Deny a request, with a reason that the requester is told."""
+        by_what = await self._by_what(request_id, actor, Role.APPROVER)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
             view = await self._pending(session, request_id, actor, Role.APPROVER)
             self.check_decidable(view, actor=actor)
-            return await self._end(session, view, actor, RequestState.DENIED, reason=reason)
+            return await self._end(session, view, actor, RequestState.DENIED, by_what=by_what, reason=reason)
 
     def check_decidable(self, view: RequestView, *, actor: Actor) -> None:
         """Refuse what is decided already or somebody's own. Raises `AlreadyDecided`, `OwnRequest`."""
@@ -169,12 +170,13 @@ class Deciding:
 
     async def cancel(self, request_id: str, *, actor: Actor, delivery: str | None = None) -> RequestView:
         """Cancel a request: its requester, or an admin."""
+        by_what = await self._by_what(request_id, actor, Role.OPERATOR)
         async with self._books.db.begin() as session:
             await self._books.claim(session, delivery)
             view = await self._pending(session, request_id, actor, Role.OPERATOR)
             if view.requested_by != actor.id and actor.rights.role_for(view.tags) < Role.ADMIN:
                 raise NotYours(view.label)
-            return await self._end(session, view, actor, RequestState.CANCELLED)
+            return await self._end(session, view, actor, RequestState.CANCELLED, by_what=by_what)
 
     async def stop(self, request_id: str, *, actor: Actor, delivery: str | None = None) -> RequestView:
         """Have a running request end after the batch under way."""
@@ -189,6 +191,15 @@ class Deciding:
                 raise AlreadyDecided(view.label, rules.how_it_ended(view))
             await self._books.record(session, actor, "request.stopped", view, {})
             return await self._books.load(session, request_id, actor, Role.APPROVER)
+
+    async def _by_what(self, request_id: str, actor: Actor, role: Role) -> str:
+        """Return what counted for somebody's right, such as a group. It may ask Slack: no transaction."""
+        async with self._books.db.read() as session:
+            seen = await self._books.load(session, request_id, actor, role, counts=False)
+        is_anothers = role is Role.OPERATOR and seen.requested_by != actor.id
+        return await self._books.access.granted_by(
+            actor.id, Role.ADMIN if is_anothers else role, tags=seen.tags
+        )
 
     async def expire(self) -> int:
         """End requests that nobody decided in time. Returns how many."""
@@ -257,7 +268,7 @@ class Deciding:
             raise HeldElsewhere(view.label, count, other)
         await store.hold_all(session, view.id)
         await self._effects.apply(session, view, actor=actor)
-        detail = {"approved_by": actor.id, "group": by_what, "reason": view.reason}
+        detail = {"approved_by": actor.id, "group": by_what}
         await self._books.record(session, actor, "request.approved", view, detail)
 
     async def _end(
@@ -267,6 +278,7 @@ class Deciding:
         actor: Actor,
         state: RequestState,
         *,
+        by_what: str,
         reason: str | None = None,
     ) -> RequestView:
         now = self._books.clock.now()
@@ -274,13 +286,13 @@ class Deciding:
             "state": state.value,
             "decided_by": actor.id,
             "decided_at": now,
+            "decided_as": by_what,
             "decision_reason": (reason or "").strip()[:500] or None,
             "ended_at": now,
         }
         if not await store.change(session, view.id, values, state=RequestState.PENDING):
             after = await self._books.load(session, view.id, actor, Role.VIEWER)
             raise AlreadyDecided(after.label, rules.how_it_ended(after))
-        await self._books.record(
-            session, actor, f"request.{state.value}", view, {"reason": values["decision_reason"]}
-        )
+        detail = {"group": by_what, "reason": values["decision_reason"]}
+        await self._books.record(session, actor, f"request.{state.value}", view, detail)
         return await self._books.load(session, view.id, actor, Role.VIEWER)

@@ -101,6 +101,9 @@ async def test_what_is_requested_by_one_and_approved_by_another_reaches_the_devi
     told = await ready.types(ready.ana, f"/enroll audit serial:{serials[0]} action:request.approved")
     assert "asked for by <@U0BEN> · approved by <@U0ANA> · as an admin by ENROLLBOT_ADMINS" in told
     assert "reason: Ticket 4711" in told
+    told = await ready.types(ready.ana, f"/enroll audit serial:{serials[0]} action:request.carried_out")
+    assert "asked for by <@U0BEN> · approved by <@U0ANA> · as an admin by ENROLLBOT_ADMINS" in told
+    assert "reason: Ticket 4711" in told
     others = [serial for serial in carried(ready) if serial not in serials]
     assert "No entry" in await ready.types(ready.ana, f"/enroll audit serial:{others[0]}")
 
@@ -164,6 +167,8 @@ async def test_a_request_is_denied_with_a_reason_that_its_requester_is_told(read
     assert "REQ-1 was denied" in told
     assert "Wrong profile &lt;!channel&gt;" in told
     assert not any(carried(ready).values())
+    act = await ready.types(ready.ana, "/enroll audit action:request.denied")
+    assert "asked for by <@U0BEN> · as an admin by ENROLLBOT_ADMINS · reason: Wrong profile" in act
     again = await ready.presses(ready.ben, "Request again")
     assert "Preview" in again
 
