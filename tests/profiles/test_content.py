@@ -10,7 +10,7 @@ from bot.backend.profile import Authentication
 from bot.licenses.errors import StillUsed
 from bot.profiles import blocks, rules, wording
 from bot.profiles.errors import SettingsFaulty
-from bot.profiles.facts import ContentFacts, Step
+from bot.profiles.facts import ContentFacts, PortalVersion, Step
 from tests.fakes.content import COMPANY_PORTAL, count
 from tests.fakes.rooms import ADMIN
 from tests.profiles.conftest import SCHOOLS_ADMIN, Room
@@ -83,6 +83,28 @@ async def test_a_content_token_that_a_profile_uses_is_not_removed(room: Room) ->
     assert await room.profiles.content.installed_apps() == {hq.id: (COMPANY_PORTAL,)}
     with pytest.raises(StillUsed):
         await room.rooms.licenses.remove(hq.id, actor=ADMIN, typed_name="hq")
+
+
+async def test_versions_that_install_company_portal_are_found_earlier_ones_and_of_removed_profiles_too(
+    room_on_both: Room,
+) -> None:
+    room = room_on_both
+    _, hq = await room.rooms.add_content_token()
+    first = await room.define(**WITH_PORTAL, content_token=hq.id)
+    second = (await room.edit(first, single_app_mode=True)).profile
+    third = (await room.edit(second, user_affinity=False)).profile  # which rules it out
+    gone = await room.define("Kiosk", **WITH_PORTAL, content_token=hq.id)
+    await room.define("Plain")
+    await room.profiles.delete(gone.id, actor=ADMIN, delivery=None)
+    assert await room.profiles.content.portal_versions() == [
+        PortalVersion(hq.id, gone.profile_uuid, "Kiosk", single_app_mode=False, is_in_force=False),
+        PortalVersion(hq.id, first.profile_uuid, "Sales iPad", single_app_mode=False, is_in_force=False),
+        PortalVersion(hq.id, second.profile_uuid, "Sales iPad", single_app_mode=True, is_in_force=False),
+    ]
+    assert await room.profiles.content.installed_apps() == {}
+    back = (await room.edit(third, **WITH_PORTAL, content_token=hq.id)).profile
+    assert (await room.profiles.content.portal_versions())[-1].profile_uuid == back.profile_uuid
+    assert await room.profiles.content.installed_apps() == {hq.id: (COMPANY_PORTAL,)}
 
 
 async def test_a_content_token_that_is_not_to_be_seen_is_not_chosen_but_kept(room: Room) -> None:
