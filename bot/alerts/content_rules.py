@@ -31,6 +31,7 @@ def portal_uses(versions: Sequence[PortalVersion], waiting: Mapping[str, int]) -
     """
     counted: dict[str, dict[str, int]] = {}
     locked: dict[str, set[str]] = {}
+    tokens: dict[str, set[str]] = {}
     for each in versions:
         devices = waiting.get(each.profile_uuid, 0)
         if not each.is_in_force and not devices:
@@ -39,8 +40,15 @@ def portal_uses(versions: Sequence[PortalVersion], waiting: Mapping[str, int]) -
         names[each.profile_name] = names.get(each.profile_name, 0) + devices
         if each.single_app_mode:
             locked.setdefault(each.content_token_id, set()).add(each.profile_name)
+        if devices:
+            tokens.setdefault(each.content_token_id, set()).add(each.token_id)
     return {
-        each: PortalUse(tuple(names), tuple(name for name in names if name in locked.get(each, ())), names)
+        each: PortalUse(
+            tuple(names),
+            tuple(name for name in names if name in locked.get(each, ())),
+            names,
+            tuple(sorted(tokens.get(each, ()))),
+        )
         for each, names in counted.items()
     }
 
@@ -147,7 +155,7 @@ def _portal(judged: JudgedLicences, use: PortalUse, now: datetime) -> list[Probl
         "left": left,
         "needed": use.needed,
         "most_needed_by": most,
-        "is_most_all": most is not None and use.devices[most] == use.needed,
+        "is_most_all": most is not None and use.devices[most] == sum(use.devices.values()),
         "more": use.needed - left if use.needed > left else max((app.mark or 0) - left, 1),
     }
     level = Level.CRITICAL if left <= 0 else Level.NOTE

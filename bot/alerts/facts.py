@@ -88,16 +88,19 @@ class Problem:
 class PortalUse:
     """The profiles whose devices get Company Portal by one content token, and which of them lock them to it.
 
-    `devices` are those that still need a licence, by the profile's name.
+    `devices` are those that still needed a licence when their tokens, `token_ids`, were last synced, by the
+    profile's name; `given` is how many licences were given since then.
     """
 
     profiles: tuple[str, ...] = ()
     single_app: tuple[str, ...] = ()
     devices: Mapping[str, int] = field(default_factory=dict)
+    token_ids: tuple[str, ...] = ()
+    given: int = 0
 
     @property
     def needed(self) -> int:
-        return sum(self.devices.values())
+        return max(0, sum(self.devices.values()) - self.given)
 
 
 @dataclass(frozen=True, slots=True)

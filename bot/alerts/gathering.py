@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from bot.alerts import content_rules, rules
 from bot.alerts.facts import Gathered, Kind, PortalUse, Problem
@@ -13,7 +13,7 @@ from bot.kit.actor import Actor
 from bot.kit.clock import Clock
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
-from bot.licenses.facts import ContentTokenView, JudgedLicences
+from bot.licenses.facts import ContentTokenView, JudgedLicences, Watch
 from bot.licenses.service import LicenseService
 from bot.profiles.service import ProfileService
 from bot.settings import Settings
@@ -27,6 +27,8 @@ log = get_logger(__name__)
 GoneOf = Callable[[frozenset[str]], Awaitable[Mapping[str, str]]]
 
 SYSTEM = Actor.job("alerts")
+#: Tokens are synced once a day, or more often.
+SYNCED_WITHIN = timedelta(hours=25)
 #: Kinds for which Slack has to be asked: looked at less often.
 OF_PEOPLE = frozenset({Kind.MAKER_GONE})
 
@@ -67,6 +69,7 @@ class Gathering:
         content_tokens = await self._licenses.list_content_tokens(actor=SYSTEM)
         uses = await self._portal_uses() if content_tokens else {}
         licences = await self._looked_at(content_tokens, uses) if content_tokens else []
+        uses |= await self._with_given(licences, uses)
         for each in content_tokens:
             found += content_rules.content_token_problems(each, uses.get(each.id, PortalUse()), now=now)
         found += content_rules.licence_problems(licences, uses, now=now)
@@ -107,6 +110,30 @@ class Gathering:
     ) -> list[JudgedLicences]:
         installed = dict.fromkeys(uses, (self._licenses.company_portal_id,))
         return await self._licenses.looked_at(content_tokens, installed=installed)
+
+    async def _with_given(
+        self, licences: Sequence[JudgedLicences], uses: Mapping[str, PortalUse]
+    ) -> dict[str, PortalUse]:
+        """Take off what was given since the last sync, where devices seem to need more than is left.
+
+        Licences are counted more often than devices are synced: those set up in between would be counted
+        as needing the licence that they have got.
+        """
+        found = {}
+        for each in licences:
+            use = uses.get(each.content_token.id)
+            seems_short = (
+                use is not None and each.app.available is not None and use.needed > each.app.available
+            )
+            if each.watch is not Watch.PROFILE or use is None or not seems_short:
+                continue
+            synced = await self._devices.last_good(use.token_ids)
+            if synced:
+                # A token that cannot be synced must not make all that was given since count as its own.
+                since = max(min(synced.values()), self._clock.now() - SYNCED_WITHIN)
+                given = await self._licenses.given_since(each.app, since)
+                found[each.content_token.id] = replace(use, given=given)
+        return found
 
     async def low_without_alert(self, *, actor: Actor) -> list[JudgedLicences]:
         """Return the apps that are low and raise no alert: nobody asked to be told of them at once.

@@ -1,7 +1,7 @@
 """Content tokens and licences: what screens, jobs and the rooms above are offered."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -171,6 +171,15 @@ class LicenseService:
         """
         async with self._books.db.read() as session:
             return await self._books.looked_at(session, views, installed=installed)
+
+    async def given_since(self, app: AppLicences, moment: datetime) -> int:
+        """Return how many more licences of an app are in use than at a moment, 0 where that is not known.
+
+        The caller has checked the right to see it.
+        """
+        async with self._books.db.read() as session:
+            before = await store.assigned_at(session, app.content_token_id, app.app_id, app.pricing, moment)
+        return max(0, app.assigned - before) if before is not None else 0
 
     async def card(self, content_token_id: str, *, actor: Actor) -> ContentTokenCard:
         """Return a content token with its licences, what uses it, and how the scarce ones went."""

@@ -208,6 +208,24 @@ async def changes(
     return found
 
 
+async def assigned_at(
+    session: AsyncSession, content_token_id: str, app_id: str, pricing: str, moment: datetime
+) -> int | None:
+    """Return how many licences were in use at a moment, None when nobody counted before it."""
+    query = (
+        sa.select(col(LicenceChange.assigned))
+        .where(
+            col(LicenceChange.content_token_id) == content_token_id,
+            col(LicenceChange.app_id) == app_id,
+            col(LicenceChange.pricing) == pricing,
+            col(LicenceChange.at) <= moment,
+        )
+        .order_by(col(LicenceChange.at).desc())
+        .limit(1)
+    )
+    return (await session.scalars(query)).one_or_none()
+
+
 async def forget_changes(session: AsyncSession, *, before: datetime) -> None:
     """Delete what was longer ago, but for the newest of each app: it says how the time since began."""
     newer = aliased(LicenceChange)

@@ -74,10 +74,19 @@ class Content:
         async with self._books.db.read() as session:
             rows = await store.naming_content(session)
         found = []
-        for name, uuid, settings, is_in_force in rows:
+        for profile, uuid, settings, is_in_force in rows:
             held = effective(_converted(settings))
             if held.content_token is not None:
-                found.append(PortalVersion(held.content_token, uuid, name, held.single_app_mode, is_in_force))
+                found.append(
+                    PortalVersion(
+                        held.content_token,
+                        uuid,
+                        profile.name,
+                        profile.token_id,
+                        held.single_app_mode,
+                        is_in_force,
+                    )
+                )
         return found
 
     async def _facts(self, views: Sequence[ContentTokenView]) -> dict[str, ContentFacts]:

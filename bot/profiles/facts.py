@@ -143,6 +143,7 @@ class PortalVersion:
     content_token_id: str
     profile_uuid: str
     profile_name: str
+    token_id: str
     single_app_mode: bool
     is_in_force: bool
 

@@ -80,20 +80,21 @@ async def by_uuid(session: AsyncSession, uuids: Collection[str]) -> list[Row]:
     return [(profile, version) for profile, version in await session.execute(query)]
 
 
-async def naming_content(session: AsyncSession) -> list[tuple[str, str, Any, bool]]:
-    """Return name, UUID, settings and being in force of each version that names a content token.
+async def naming_content(session: AsyncSession) -> list[tuple[Profile, str, Any, bool]]:
+    """Return profile, UUID, settings and being in force of each version that names a content token.
 
     The database picks them, since few do: settings are large, and all of them are read for nothing.
     """
     settings = col(ProfileVersion.settings)
     in_force = sa.and_(_is_current(), col(Profile.removed_at).is_(None))
     query = (
-        sa.select(col(Profile.name), col(ProfileVersion.profile_uuid), settings, in_force)
+        sa.select(Profile, col(ProfileVersion.profile_uuid), settings, in_force)
         .join(ProfileVersion, col(ProfileVersion.profile_id) == col(Profile.id))
         .where(settings["content_token"].as_string().is_not(None))
         .order_by(col(Profile.name_key), col(Profile.id), col(ProfileVersion.number))
     )
-    return [(name, uuid, kept, bool(holds)) for name, uuid, kept, holds in await session.execute(query)]
+    rows = await session.execute(query)
+    return [(profile, uuid, kept, bool(holds)) for profile, uuid, kept, holds in rows]
 
 
 async def uuids_of(session: AsyncSession, profile_ids: Collection[str]) -> dict[str, list[str]]:

@@ -46,6 +46,8 @@ async def has_left(desk: Desk, location: FakeLocation, left: int, total: int = 5
     location.has(count(COMPANY_PORTAL, total, total - left))
     for view in await desk.rooms.licenses.list_content_tokens(actor=ADMIN):
         await desk.rooms.licenses.sync(view.id, actor=ADMIN)
+    for token in await desk.rooms.tokens.list_tokens(actor=ADMIN):
+        await desk.rooms.sync(token.name)
     return await desk.look(SOON)
 
 
@@ -192,6 +194,22 @@ async def test_company_portal_is_weighed_against_the_devices_that_still_need_it(
     assert (await open_of(desk, Kind.LICENCES))[0].level is Level.CRITICAL
     await has_left(desk, location, 400)
     assert "There are enough licences: 400 of 500 free." in desk.slack.main()[0]["text"]
+
+
+async def test_devices_that_got_their_licence_since_the_last_sync_need_none_any_more(desk: Desk) -> None:
+    _, server = await desk.token(400)
+    location, view = await desk.rooms.add_content_token("hq")
+    uuid = (await defines(desk, view.id)).profile_uuid
+    server.put(*(device(f"A{each}", profile_uuid=uuid, profile_status="assigned") for each in range(90)))
+    assert await has_left(desk, location, 95) == []
+    location.assign(COMPANY_PORTAL, 20)
+    desk.clock.move(SOON)
+    await desk.rooms.licenses.sync(view.id, actor=ADMIN)
+    # 75 are left, and the last sync has seen 90 devices that need one: 20 of them have got it.
+    assert await desk.look() == []
+    server.put(*(device(f"B{each}", profile_uuid=uuid, profile_status="assigned") for each in range(6)))
+    await desk.rooms.sync("paris")
+    assert await desk.look(SOON) == ["post: Company Portal: 75 licences left, 96 devices still need one"]
 
 
 async def test_without_a_profile_that_installs_them_or_a_threshold_low_licences_raise_nothing(

@@ -80,7 +80,7 @@ def judged(
 def version(
     name: str = "Sales iPad", *, uuid: str = "U1", locks: bool = False, old: bool = False
 ) -> PortalVersion:
-    return PortalVersion("id-hq", uuid, name, locks, not old)
+    return PortalVersion("id-hq", uuid, name, "id-paris", locks, not old)
 
 
 def view_of(problem: Problem) -> AlertView:
@@ -173,7 +173,9 @@ def test_only_versions_that_devices_get_or_still_carry_are_counted() -> None:
         version("Gone", uuid="U3", old=True, locks=True),
     ]
     uses = content_rules.portal_uses(versions, {"U1": 3, "U2": 1})
-    assert uses == {"id-hq": PortalUse(("Sales iPad", "Field"), (), {"Sales iPad": 3, "Field": 1})}
+    assert uses == {
+        "id-hq": PortalUse(("Sales iPad", "Field"), (), {"Sales iPad": 3, "Field": 1}, ("id-paris",))
+    }
     assert uses["id-hq"].needed == 4
 
 

@@ -97,9 +97,15 @@ async def test_versions_that_install_company_portal_are_found_earlier_ones_and_o
     await room.define("Plain")
     await room.profiles.delete(gone.id, actor=ADMIN, delivery=None)
     assert await room.profiles.content.portal_versions() == [
-        PortalVersion(hq.id, gone.profile_uuid, "Kiosk", single_app_mode=False, is_in_force=False),
-        PortalVersion(hq.id, first.profile_uuid, "Sales iPad", single_app_mode=False, is_in_force=False),
-        PortalVersion(hq.id, second.profile_uuid, "Sales iPad", single_app_mode=True, is_in_force=False),
+        PortalVersion(
+            hq.id, gone.profile_uuid, "Kiosk", room.token_id, single_app_mode=False, is_in_force=False
+        ),
+        PortalVersion(
+            hq.id, first.profile_uuid, "Sales iPad", room.token_id, single_app_mode=False, is_in_force=False
+        ),
+        PortalVersion(
+            hq.id, second.profile_uuid, "Sales iPad", room.token_id, single_app_mode=True, is_in_force=False
+        ),
     ]
     assert await room.profiles.content.installed_apps() == {}
     back = (await room.edit(third, **WITH_PORTAL, content_token=hq.id)).profile
