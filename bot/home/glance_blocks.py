@@ -95,6 +95,7 @@ def status(glance: Glance, *, texts: BackendTexts, rights: Rights, slash: str, n
         blocks += beginning(rights.highest, slash)
     if glance.by_profile:
         blocks.append(charts.pie("Devices by profile", _profiles(glance)))
+        blocks.append(charts.pie("Devices by state", rules.by_state(glance.tokens)))
     if glance.tokens:
         blocks += _top_buttons(rights.highest, adds=False)
     blocks.append(context(f"{code(f'{slash} help')} shows what you can do."))
