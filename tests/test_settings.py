@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,12 @@ def test_a_webhook_with_a_secret_is_usable(secret: str) -> None:
         {"ENROLLBOT_WEBHOOK_URL": "https://hooks.example.com/x", "ENROLLBOT_WEBHOOK_SECRET": secret}
     ).require_webhook()
     Settings.load({}).require_webhook()
+
+
+def test_the_readme_names_every_setting_and_no_other() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    table = readme.partition("\n## Settings\n")[2].partition("\n## ")[0]
+    first_cells = "\n".join(re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE))
+    slacks = {"slack_bot_token", "slack_signing_secret", "slack_app_token"}
+    names = {f"{'' if each in slacks else 'ENROLLBOT_'}{each.upper()}" for each in Settings.model_fields}
+    assert set(re.findall(r"`([A-Z_]+)`", first_cells)) == names
