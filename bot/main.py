@@ -233,6 +233,7 @@ def _wire(
         return [f"{carried:,} devices carry it", *requests] if carried else requests
 
     tokens.tell_alerts(alerts.closed_for)
+    licenses.tell_alerts(alerts.closed_for)
     events = Events(db, clock, audit, is_wanted=settings.webhook_url is not None)
     alerts.tell_events(events)
     profiles.tell_holds(holds_of)

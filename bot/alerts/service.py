@@ -226,8 +226,11 @@ class AlertService:
         return await self.apply(await self.gathering.look())
 
     async def closed_for(self, token_id: str) -> int:
-        """Look at once, since something was mended; return how many alerts of a token are over by it."""
-        ended = [view for view in await self.look() if token_id in view.token_ids]
+        """Look at once, since something was mended; return how many alerts are over by it.
+
+        Those of one token count, or of one content token.
+        """
+        ended = [view for view in await self.look() if token_id in (*view.token_ids, view.subject_id)]
         self.tell_now()
         return len(ended)
 

@@ -529,12 +529,19 @@ def renewed(stored: StoredContentToken, *, by: str, texts: BackendTexts) -> Mess
                 f"*Content token {escape(view.name)} renewed* by {mention(by)}",
                 f"Expiry: {before} → {_expiry(view)}",
                 f"Same location, {escape(view.location_name)}: {_counts(stored)}",
-                "Nothing else to do here. If your MDM server has the former one, give it the new one too.",
+                f"{_closed(stored.alerts_closed)}Nothing else to do here. If your MDM server has the former"
+                " one, give it the new one too.",
             )
         ),
         *([context(remark)] if remark else []),
         actions(show_button(view)),
     )
+
+
+def _closed(alerts: int) -> str:
+    if not alerts:
+        return ""
+    return "1 alert closed. " if alerts == 1 else f"{alerts} alerts closed. "
 
 
 def refused(error: EnrollbotError, *, is_renewal: bool) -> Message:

@@ -169,12 +169,13 @@ class ContentTokenRow:
 class StoredContentToken:
     """A content token that is stored now. `former_expiry` is None for a new one.
 
-    `low` are the scarce ones among `licences`.
+    `low` are the scarce ones among `licences`. `alerts_closed` counts the alerts that it mended.
     """
 
     content_token: ContentTokenView
     licences: Sequence[AppLicences]
     former_expiry: datetime | None = None
+    alerts_closed: int = 0
 
     @property
     def low(self) -> list[AppLicences]:

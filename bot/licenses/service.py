@@ -1,6 +1,7 @@
 """Content tokens and licences: what screens, jobs and the rooms above are offered."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,6 +27,7 @@ from bot.licenses.facts import (
     ContentTokenRow,
     ContentTokenView,
     JudgedLicences,
+    StoredContentToken,
     ThresholdSet,
 )
 from bot.licenses.install import Installing
@@ -36,6 +38,7 @@ log = get_logger(__name__)
 
 #: Names of the profiles that use a content token, as far as the actor may see them.
 Uses = Callable[[str, Actor], Awaitable[Sequence[str]]]
+AlertsClosed = Callable[[str], Awaitable[int]]
 
 SHOWN_FOR = timedelta(days=30)
 SHOWN_STEPS = 10
@@ -66,10 +69,21 @@ class LicenseService:
         self.company_portal_id = backend.company_portal_id
         self._history_days = settings.history_days
         self._uses: Uses | None = None
+        self._alerts_closed: AlertsClosed | None = None
 
     def tell_uses(self, uses: Uses) -> None:
         """Take the function that names the profiles that use a content token; the rooms above know them."""
         self._uses = uses
+
+    def tell_alerts(self, closed: AlertsClosed) -> None:
+        """Take the function that ends a content token's alerts that no longer hold, and counts them."""
+        self._alerts_closed = closed
+
+    async def close_alerts(self, stored: StoredContentToken) -> StoredContentToken:
+        """End the alerts that a stored content token has mended; returns it with how many those are."""
+        if self._alerts_closed is None:
+            return stored
+        return replace(stored, alerts_closed=await self._alerts_closed(stored.content_token.id))
 
     async def uses(self, content_token_id: str, *, actor: Actor) -> Sequence[str]:
         """Return the names of the profiles that use a content token."""

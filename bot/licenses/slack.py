@@ -273,6 +273,7 @@ class _Screens:
         except EnrollbotError as error:
             await call.update_modal(blocks.refused_view(error, is_renewal=view is not None, left=left))
         if stored is not None:
+            stored = await self._service.close_alerts(stored)
             shown = blocks.stored_view(stored, by=call.user_id, texts=self._texts, left=left)
             await call.update_modal(shown)
             await self._tell(call, blocks.told(stored, by=call.user_id, texts=self._texts))

@@ -136,7 +136,9 @@ class _Page:
 
     async def _tell(self, link: LinkFacts, stored: StoredContentToken) -> None:
         """Tell the channel, and the person where there is none or it could not be told."""
-        message = blocks.told(stored, by=link.made_by, texts=self._service.texts)
+        message = blocks.told(
+            await self._service.close_alerts(stored), by=link.made_by, texts=self._service.texts
+        )
         if self._channel is not None:
             try:
                 await self._poster.post(self._channel, message)
