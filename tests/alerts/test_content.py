@@ -222,6 +222,8 @@ async def test_without_a_profile_that_installs_them_or_a_threshold_low_licences_
     assert await desk.service.gathering.low_without_alert(actor=SCHOOLS) == []
     await desk.rooms.licenses.set_threshold(view.id, actor=ADMIN, app="company portal", typed="4")
     assert await desk.look() == ["post: Company Portal: 3 licences left"]
+    show = desk.slack.main()[0]["blocks"][-1]["elements"][0]
+    assert (show["action_id"], show["value"]) == ("vpp.show", view.id)
     assert await desk.service.gathering.low_without_alert(actor=ADMIN) == []
 
 
@@ -272,7 +274,9 @@ async def test_a_push_certificate_is_to_be_renewed_with_the_same_account(desk: D
         "Next: renew it with the same Apple Account that made it: another account makes another topic, and"
         " then every device must enroll again. Then press Upload certificate" in main["text"]
     )
-    assert main["blocks"][-1]["elements"][0]["action_id"] == "deadline.upload"
+    (deadline,) = await desk.rooms.deadlines.list_deadlines(actor=ADMIN)
+    upload = main["blocks"][-1]["elements"][0]
+    assert (upload["action_id"], upload["value"]) == ("deadline.upload", deadline.id)
 
 
 async def test_a_day_is_told_as_it_was_given_and_is_over_once_it_is_moved_or_removed(desk: Desk) -> None:
