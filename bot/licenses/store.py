@@ -153,7 +153,8 @@ async def perhaps_low(
             col(row.content_token_id).in_(list(ids)),
             sa.or_(
                 col(row.available) < count,
-                col(row.available) * 100 < col(row.total) * percent,
+                # Free apps are had by the hundred million, and a hundred times that is no plain integer.
+                sa.cast(row.available, sa.BigInteger) * 100 < sa.cast(row.total, sa.BigInteger) * percent,
                 col(row.available) < col(ContentToken.threshold),
                 col(row.available) < col(AppThreshold.threshold),
                 col(row.app_id).in_(list(app_ids)),

@@ -442,6 +442,10 @@ async def test_a_threshold_of_an_app_comes_before_that_of_the_content_token(room
     assert (done.app.level, done.app.mark) == (Level.FINE, 30)
     await room.licenses.set_threshold(hq.id, actor=ANA, typed="none")
     assert await room.licenses.below(actor=VIC) == []
+    _, lyon = await room.has("lyon")
+    lyon.has(count("1", 2_000_000_000, 1_900_000_000), count("2", 2_000_000_000, 1_700_000_000))
+    await room.waits(SIX_HOURS)
+    assert [each.app.app_id for each in await room.licenses.below(actor=VIC)] == ["1"]
     cleared = await room.licenses.set_threshold(hq.id, actor=ANA, app=COMPANY_PORTAL, typed="none")
     assert (cleared.before, cleared.after) == (30, None)
     assert (await room.apps(hq))[COMPANY_PORTAL].mark == 50
