@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,6 +32,15 @@ log = get_logger(__name__)
 #: Counting what became of many devices takes longer than their next batch may.
 _SHOW_EVERY = timedelta(seconds=1)
 Show = Callable[[RequestView], None]
+
+
+class _Due(NamedTuple):
+    """What of a request is to be done now: the devices of the next order, or when others are due again."""
+
+    batch: Sequence[RequestedDevice] = ()
+    again_at: datetime | None = None
+    is_running: bool = True
+    is_to_stop: bool = False
 
 
 class Carrying:
@@ -113,42 +122,53 @@ class Carrying:
     async def _batches(
         self, request_id: str, lease: Lease, *, show: Show, is_stopping: Callable[[], bool]
     ) -> None:
-        most = await self._most_at_once(request_id)
+        view = await self._view(request_id, counts=False)
+        most = await self._most_at_once(view)
         async with _ReadingBack() as reading:
-            shown_at, lost = None, False
+            shown_at, lost, after = None, False, ""
             while not is_stopping():
-                view = await self._view(request_id, counts=False)
-                if view.state is not RequestState.RUNNING:
+                due = await self._due(view, most, after)
+                if not due.is_running:
                     return
-                batch, again_at = await self._due(view, most)
-                if batch and view.stop_asked_by is None:
-                    lost = await self._batch(view, batch, lease, reading) or lost
+                if due.batch:
+                    unsent = [each.serial for each in due.batch if each.outcome == Outcome.WAITING.value]
+                    after = unsent[-1] if unsent else after
+                    lost = await self._batch(view, due.batch, lease, reading) or lost
                     if shown_at is None or self._books.clock.now() - shown_at >= _SHOW_EVERY:
                         show(await self._view(request_id))
                         shown_at = self._books.clock.now()
                     continue
                 # What is shown at the end is what the service has.
                 await reading.finish()
-                if view.stop_asked_by is not None:
-                    await self._end(view, lease, RequestState.STOPPED)
-                elif again_at is None:
-                    await self._end(view, lease, RequestState.DONE)
-                else:
-                    await self._wait(view, lease, again_at, lost=lost)
+                if due.again_at is not None:
+                    await self._wait(view, lease, due.again_at, lost=lost)
+                    return
+                ended = RequestState.STOPPED if due.is_to_stop else RequestState.DONE
+                await self._end(await self._view(request_id), lease, ended)
                 return
 
-    async def _due(self, view: RequestView, most: int) -> tuple[Sequence[RequestedDevice], datetime | None]:
-        """Return the devices of the next order, and when others are due again."""
+    async def _due(self, view: RequestView, most: int, after: str) -> _Due:
+        """Look what is to be done now; what is looked up for each batch is no more than that takes."""
         async with self._books.db.read() as session:
-            now, is_undo = self._books.clock.now(), view.action is Action.UNDO
-            batch = await store.due_devices(session, view.id, now=now, most=most, one_target=is_undo)
-            return batch, None if batch else await store.next_due(session, view.id)
+            row = await store.one(session, view.id)
+            if row is None or row.state != RequestState.RUNNING.value:
+                return _Due(is_running=False)
+            if row.stop_asked_by is not None:
+                return _Due(is_to_stop=True)
+            now = self._books.clock.now()
+            if view.action is Action.UNDO:
+                batch = await store.due_for_one_target(session, view.id, now=now, most=most)
+            else:
+                batch = await store.due_devices(session, view.id, now=now, most=most, after=after)
+                if not batch and after:
+                    # None is passed over, whatever became of those before.
+                    batch = await store.due_devices(session, view.id, now=now, most=most)
+            return _Due(batch, None if batch else await store.next_due(session, view.id))
 
-    async def _most_at_once(self, request_id: str) -> int:
+    async def _most_at_once(self, view: RequestView) -> int:
         """Return how many devices one order may name: what the account allows, as far as it says."""
         async with self._books.db.read() as session:
-            row = await store.one(session, request_id)
-            token = await self._books.tokens.get_in(session, row.token_id) if row is not None else None
+            token = await self._books.tokens.get_in(session, view.token_id)
         return rules.most_at_once(token.order_size if token is not None else None)
 
     async def _batch(

@@ -22,6 +22,7 @@ from bot.kit.db import Statement, run_all
 _AT_ONCE = 500
 #: A device's columns, by the names and in the order of the value that is made of them.
 _DEVICE = [getattr(RequestDevice, name) for name in RequestedDevice._fields]
+_TRIED_AGAIN = (Outcome.FAILED.value, Outcome.THROTTLED.value)
 #: What orders the numbers of requests, and who takes devices into a running one.
 _LOCK = 7_204_312
 
@@ -321,27 +322,40 @@ async def whys(session: AsyncSession, request_id: str) -> list[str]:
 
 
 async def due_devices(
-    session: AsyncSession, request_id: str, *, now: datetime, most: int, one_target: bool = False
+    session: AsyncSession, request_id: str, *, now: datetime, most: int, after: str = ""
 ) -> list[RequestedDevice]:
     """Return devices that are to be sent now: not yet sent, or due for another try.
 
-    With `one_target` only those that are given back the same as the first.
+    Of those not yet sent the ones behind a serial number: a large request is not looked through for each
+    of its orders.
     """
-    again = [Outcome.FAILED.value, Outcome.THROTTLED.value]
+    outcome, serial = col(RequestDevice.outcome), col(RequestDevice.serial)
+    query = sa.select(*_DEVICE).where(col(RequestDevice.request_id) == request_id).order_by(serial)
+    unsent = query.where(outcome == Outcome.WAITING.value, serial > after)
+    found = [RequestedDevice(*row) for row in await session.execute(unsent.limit(most))]
+    if len(found) < most:
+        again = query.where(outcome.in_(_TRIED_AGAIN), col(RequestDevice.again_at) <= now)
+        found += [RequestedDevice(*row) for row in await session.execute(again.limit(most - len(found)))]
+    return found
+
+
+async def due_for_one_target(
+    session: AsyncSession, request_id: str, *, now: datetime, most: int
+) -> list[RequestedDevice]:
+    """Return devices that are to be sent now and are given the same as the first of them."""
     query = (
         sa.select(*_DEVICE)
         .where(
             col(RequestDevice.request_id) == request_id,
             (col(RequestDevice.outcome) == Outcome.WAITING.value)
-            | (col(RequestDevice.outcome).in_(again) & (col(RequestDevice.again_at) <= now)),
+            | (col(RequestDevice.outcome).in_(_TRIED_AGAIN) & (col(RequestDevice.again_at) <= now)),
         )
         .order_by(col(RequestDevice.serial))
     )
-    if one_target:
-        first = (await session.execute(query.limit(1))).one_or_none()
-        if first is None:
-            return []
-        query = query.where(col(RequestDevice.target_uuid).is_not_distinct_from(first.target_uuid))
+    first = (await session.execute(query.limit(1))).one_or_none()
+    if first is None:
+        return []
+    query = query.where(col(RequestDevice.target_uuid).is_not_distinct_from(first.target_uuid))
     return [RequestedDevice(*row) for row in await session.execute(query.limit(most))]
 
 
