@@ -10,7 +10,7 @@ from bot.backend.profile import ProfileSettings
 from bot.devices.facts import DeviceRow
 from bot.devices.models import DeviceState
 from bot.devices.rules import has_profile
-from bot.profiles.facts import VersionView
+from bot.profiles.facts import ContentFacts, VersionView
 from bot.profiles.rules import device_name, kind_of_device
 from bot.profiles.service import plain_uuid
 
@@ -73,6 +73,14 @@ class DeviceAnswer(msgspec.Struct, frozen=True):
     ]
 
 
+class LocationOfLicences(msgspec.Struct, frozen=True):
+    """Where the licences of Company Portal come from."""
+
+    content_token: Annotated[str, Meta(description="What the content token is called here.")]
+    location_id: Annotated[str, Meta(description="The location's id in Apps and Books, its uId.")]
+    location_name: Annotated[str, Meta(description="The location's name in Apps and Books.")]
+
+
 class ProfileAnswer(msgspec.Struct, frozen=True):
     """One version of a profile. A UUID stands for one version, whose settings never change."""
 
@@ -86,6 +94,13 @@ class ProfileAnswer(msgspec.Struct, frozen=True):
     defined_at: datetime
     settings: Annotated[
         dict[str, Any], Meta(extra_json_schema={"$ref": SCHEMAS.format(name=ProfileSettings.__name__)})
+    ]
+    licences_of: Annotated[
+        LocationOfLicences | None,
+        Meta(
+            description="The location of settings.content_token, as it is now. Null without one, and once"
+            " it was removed here."
+        ),
     ]
     service_profile: Annotated[
         dict[str, Any],
@@ -123,7 +138,11 @@ def device_answer(row: DeviceRow, *, version: VersionView | None) -> DeviceAnswe
     )
 
 
-def profile_answer(version: VersionView) -> ProfileAnswer:
+def profile_answer(version: VersionView, *, content: ContentFacts | None) -> ProfileAnswer:
+    """`content` is the content token that the version's devices get Company Portal with."""
+    location = None
+    if content is not None:
+        location = LocationOfLicences(content.name, content.location_id, content.location_name)
     return ProfileAnswer(
         uuid=version.profile_uuid,
         name=version.profile.name,
@@ -134,6 +153,7 @@ def profile_answer(version: VersionView) -> ProfileAnswer:
         token=version.profile.token_name,
         defined_at=version.defined_at,
         settings=_ordered(version.settings),
+        licences_of=location,
         service_profile=dict(version.wire),
     )
 

@@ -104,7 +104,8 @@ class _Api:
         if version is None:
             raise _NoSuchProfile
         await self._profiles.note_read(version)
-        return profile_answer(version)
+        held = await self._profiles.content.of_version(version.profile_uuid)
+        return profile_answer(version, content=held[1] if held else None)
 
     async def _version(self, uuid: str, actor: Actor) -> VersionView | None:
         """Return what is known of a profile, None where nothing is, or nothing for the actor to see."""

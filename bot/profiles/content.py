@@ -107,6 +107,7 @@ class Content:
             found[view.id] = ContentFacts(
                 id=view.id,
                 name=view.name,
+                location_id=view.location_id,
                 location_name=view.location_name,
                 state=view.state.value,
                 is_active=view.state.is_active,

@@ -121,6 +121,7 @@ class ContentFacts:
 
     id: str
     name: str
+    location_id: str
     location_name: str
     state: str
     is_active: bool

@@ -120,7 +120,7 @@ def test_a_device_that_fails_is_tried_three_times_and_a_throttled_one_as_late_as
 )
 def test_the_licences_that_devices_will_need_are_weighed(content: dict[str, object], told: list[str]) -> None:
     usual: dict[str, object] = {
-        **{"id": "hq-id", "name": "hq", "location_name": "Example HQ", "state": "active"},
+        **{"id": "hq-id", "name": "hq", "location_id": "1", "location_name": "Example HQ", "state": "active"},
         **{"is_active": True, "is_ended": False, "has_portal": True, "available": 17},
     }
     facts = ContentFacts(**(usual | content))  # type: ignore[arg-type]

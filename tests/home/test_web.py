@@ -206,6 +206,7 @@ async def test_a_profile_is_answered_with_what_apples_has_no_key_for_and_what_ap
         "current_uuid": second.profile_uuid,
         "token": "paris",
         "defined_at": "2026-05-01T09:00:00Z",
+        "licences_of": None,
     }
     assert list(settings.items())[:6] == [
         ("user_affinity", True),
@@ -228,6 +229,29 @@ async def test_a_profile_is_answered_with_what_apples_has_no_key_for_and_what_ap
     answers = [await api.get(f"/profiles/{each}", hq if each is odd[0] else everything) for each in odd]
     assert {(answer.status_code, answer.text) for answer in answers} == {(404, answers[0].text)}
     assert (await api.get(f"/profiles/{dashed}")).status_code == 401
+
+
+async def test_a_profile_with_company_portal_names_the_location_of_its_licences(api: Api) -> None:
+    _, token = await api.rooms.add_token("paris")
+    _, content = await api.rooms.add_content_token("hq")
+    settings = ProfileSettings(
+        name="Sales iPad",
+        user_affinity=True,
+        authentication=Authentication.COMPANY_PORTAL,
+        install_company_portal=True,
+        content_token=content.id,
+        mdm_url="https://mdm.example.com/enroll",
+    )
+    draft = await api.rooms.profiles.drafts.open_new(ADMIN, token_id=token.id, settings=settings)
+    await api.rooms.profiles.drafts.begin_sending(draft.id, ADMIN)
+    made = (await api.rooms.profiles.define(draft.id, actor=ADMIN)).profile
+    found = await api.json(f"/profiles/{made.profile_uuid}", await api.bearer("mdm"))
+    assert found["settings"]["content_token"] == content.id
+    assert found["licences_of"] == {
+        "content_token": "hq",
+        "location_id": content.location_id,
+        "location_name": "Example HQ",
+    }
 
 
 async def test_nobody_reads_without_an_api_token_that_is_good(api: Api) -> None:

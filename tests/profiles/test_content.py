@@ -22,7 +22,7 @@ WITH_PORTAL: dict[str, Any] = {"user_affinity": True, "authentication": Authenti
 
 def content(**given: object) -> ContentFacts:
     usual: dict[str, object] = {
-        **{"id": "hq-id", "name": "hq", "location_name": "Example HQ", "state": "active"},
+        **{"id": "hq-id", "name": "hq", "location_id": "1", "location_name": "Example HQ", "state": "active"},
         **{"is_active": True, "is_ended": False, "has_portal": True, "available": 17},
     }
     return ContentFacts(**(usual | given))  # type: ignore[arg-type]
