@@ -9,7 +9,7 @@ from bot.alerts.rules import rung_of
 from bot.deadlines.facts import DeadlineView
 from bot.licenses.facts import AppLicences, ContentTokenState, ContentTokenView, JudgedLicences, Watch
 from bot.licenses.facts import Level as Scarcity
-from bot.licenses.rules import scarcity
+from bot.licenses.rules import missing, scarcity
 from bot.profiles.facts import PortalVersion
 from bot.tokens.rules import days_left
 
@@ -156,7 +156,7 @@ def _portal(judged: JudgedLicences, use: PortalUse, now: datetime) -> list[Probl
         "needed": use.needed,
         "most_needed_by": most,
         "is_most_all": most is not None and use.devices[most] == sum(use.devices.values()),
-        "more": use.needed - left if use.needed > left else max((app.mark or 0) - left, 1),
+        "more": use.needed - left if use.needed > left else max(missing(app), 1),
     }
     level = Level.CRITICAL if left <= 0 else Level.NOTE
     return [_licences(judged, use, level, now, facts)]
@@ -173,7 +173,7 @@ def _facts_of(app: AppLicences) -> dict[str, Any]:
         "left": left,
         "total": app.total,
         "mark": app.mark,
-        "more": max((app.mark or 0) - left, 1),
+        "more": max(missing(app), 1),
     }
 
 

@@ -130,6 +130,16 @@ def low_mark(total: int | None, threshold: int | None) -> int | None:
     return max(LOW_COUNT, -(-total * LOW_PERCENT // 100))
 
 
+def missing(app: AppLicences) -> int:
+    """Return how many more licences an app needs so that it is not low any more, 0 where it is not."""
+    if app.total is None or app.available is None or app.mark is None or app.available >= app.mark:
+        return 0
+    if app.threshold is not None:
+        return app.threshold - app.available
+    # Ten per cent of a larger number is more: of 100 with none left, 11 are too few and 12 are enough.
+    return max(LOW_COUNT - app.available, -(-(app.total - 10 * app.available) // 9))
+
+
 def level_of(available: int | None, mark: int | None) -> Level:
     """Return how scarce licences are; without a limit (None) they are fine."""
     if available is None or mark is None:

@@ -134,7 +134,7 @@ def test_the_next_step_is_to_get_what_devices_still_need_else_what_is_low() -> N
     ]
     (low,) = portal(17, needed=1)
     assert told(low)[0] == "Company Portal: 17 licences left, 1 device still needs one"
-    assert "get 33 or more" in told(low)[-1]
+    assert "get 37 or more" in told(low)[-1]
 
 
 def test_an_app_that_devices_cannot_get_has_none_left() -> None:
@@ -181,7 +181,7 @@ def test_only_versions_that_devices_get_or_still_carry_are_counted() -> None:
 
 def test_an_app_that_a_person_named_tells_its_threshold() -> None:
     (problem,) = content_rules.licence_problems(
-        [judged("9", left=3, total=40, watch=Watch.APP, mark=10)], {}, now=NOW
+        [judged("9", left=3, total=40, watch=Watch.APP, mark=10, threshold=10)], {}, now=NOW
     )
     assert told(problem) == [
         "App 9: 3 licences left",

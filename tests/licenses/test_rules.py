@@ -102,6 +102,29 @@ def test_low_is_below_a_tenth_or_five_whichever_is_larger_or_the_threshold(
 
 
 @pytest.mark.parametrize(
+    ("available", "total", "threshold", "missing"),
+    [
+        (17, 500, None, 37),
+        (0, 100, None, 12),
+        (3, 20, None, 2),
+        (0, 0, None, 5),
+        (50, 500, None, 0),
+        (17, 500, 20, 3),
+        (17, 500, 10, 0),
+        (None, None, None, 0),
+    ],
+)
+def test_with_what_is_missing_an_app_is_low_no_more_and_with_one_less_it_still_is(
+    available: int | None, total: int | None, threshold: int | None, missing: int
+) -> None:
+    assert rules.missing(app(available=available, total=total, threshold=threshold)) == missing
+    if missing and available is not None and total is not None:
+        for more, level in ((missing, Level.FINE), (missing - 1, Level.LOW)):
+            bought = app(available=available + more, total=total + more, threshold=threshold)
+            assert bought.level is level or bought.available == 0
+
+
+@pytest.mark.parametrize(
     ("available", "total", "threshold", "level"),
     [
         (50, 500, None, Level.FINE),
