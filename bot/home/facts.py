@@ -1,6 +1,6 @@
 """What the screens of this room show: what the rooms below know, joined, as far as the reader may see it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bot.alerts.facts import AlertView
@@ -35,7 +35,8 @@ class Glance:
     """How everything stands at one moment, for one reader.
 
     `by_profile` counts the present devices by the name of the profile that they carry. `licences` are
-    those of each content token, by its id. `alerts` are the open ones, the worst first.
+    those of each content token, by its id, `installed` the ids of the apps that profiles install from it.
+    `alerts` are the open ones, the worst first.
     """
 
     tokens: Sequence[TokenRow]
@@ -44,3 +45,4 @@ class Glance:
     content_tokens: Sequence[ContentTokenView] = ()
     alerts: Sequence[AlertView] = ()
     licences: Mapping[str, Sequence[AppLicences]] = field(default_factory=dict)
+    installed: Mapping[str, Collection[str]] = field(default_factory=dict)

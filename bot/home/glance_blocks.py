@@ -152,6 +152,8 @@ def _waiting(glance: Glance, *, slash: str, now: datetime, most: int | None = No
     rest = [f"and {more:,} more." if more else "", others]
     if any(rest):
         told = " ".join(part for part in rest if part)
+        if not shown and glance.alerts:
+            blocks.append(divider())
         blocks.append(context(f"{told} {code(f'{slash} request list')} shows them."))
     return blocks
 

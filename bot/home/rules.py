@@ -150,16 +150,21 @@ def _urgency(row: TokenRow) -> tuple[int, bool, int, str]:
 
 
 def scarcest(glance: Glance, *, most: int) -> dict[str, int]:
-    """Return how many licences are left of the scarcest apps, the fewest first for each content token.
+    """Return how many licences are left of the scarcest apps, the fewest first.
 
-    Apps without a limit and books are left out; of several content tokens each app names its own.
+    Before all others come those that a profile installs or that have a threshold. Apps without a limit
+    and books are left out; of several content tokens each app names its own.
     """
     found: dict[str, int] = {}
+    watched: set[str] = set()
     for content_token in glance.content_tokens:
+        installed = glance.installed.get(content_token.id, ())
         for app in glance.licences.get(content_token.id, ()):
             if app.available is None or app.is_book or not app.is_listed:
                 continue
             # A bar's name holds 20 characters: what tells two apart comes first.
             title = app.title if len(glance.content_tokens) == 1 else f"{content_token.name}: {app.title}"
             found[title] = min(app.available, found.get(title, app.available))
-    return dict(sorted(found.items(), key=lambda each: (each[1], each[0]))[:most])
+            if app.app_id in installed or app.threshold is not None:
+                watched.add(title)
+    return dict(sorted(found.items(), key=lambda each: (each[0] not in watched, each[1], each[0]))[:most])

@@ -71,6 +71,7 @@ class HomeService:
             content_tokens=await self._licenses.list_content_tokens(actor=actor),
             alerts=await self._alerts.open_alerts(actor=actor),
             licences=await self._licenses.licences(actor=actor),
+            installed=await self._profiles.content.installed_apps(),
         )
 
     async def for_reader(self, glance: Glance, *, actor: Actor) -> Glance:

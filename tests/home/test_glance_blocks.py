@@ -315,6 +315,24 @@ def test_the_home_tab_ends_with_the_licences_left_the_scarcest_first() -> None:
     assert text.endswith(f"{head}Licences left\n{bars}")
 
 
+def test_licences_of_what_a_profile_installs_come_before_scarcer_ones() -> None:
+    apps = [app(f"Notes {number}", 2) for number in range(9)]
+    apps += [replace(app("Company Portal", 17), app_id="719")]
+    shown = glance(
+        row(token_view()),
+        content_tokens=[content_token()],
+        licences={"id-hq": apps},
+        installed={"id-hq": {"719"}},
+    )
+    assert "Licences left\n```Company Portal  17" in text_of(home(shown)["blocks"])
+
+
+def test_others_requests_stand_apart_from_the_alerts() -> None:
+    blocks = home(glance(row(token_view()), alerts=[alert_view()], pending=Pending(others=2)))["blocks"]
+    (at,) = (number for number, block in enumerate(blocks) if "by others" in str(block))
+    assert blocks[at - 1]["type"] == "divider"
+
+
 def test_fifty_content_tokens_fit_beside_fifty_tokens() -> None:
     names = [f"{'n' * 38}{number:02}" for number in range(50)]
     shown = glance(
