@@ -29,7 +29,7 @@ SNOOZES = {"1d": timedelta(days=1), "3d": timedelta(days=3), "7d": timedelta(day
 #: A level that was posted so lately is not posted again when it goes and comes.
 QUIET_FOR = timedelta(days=1)
 #: What counts devices changes often while a sync runs: it is shown once in this time.
-SHOWN_EVERY = timedelta(minutes=1)
+SHOWN_EVERY = timedelta(seconds=15)
 #: How long to wait before what Slack did not take is told again, by how often that was in a row.
 TELL_AGAIN = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
 

@@ -97,9 +97,10 @@ def _terms(words: Words) -> Told:
     org_id = words.fact("org_id")
     organisation = f"{words.fact('org')} (organisation {org_id})" if org_id else words.fact("org")
     names = {"name": "", "server": "", "org": words.fact("org"), "apple_id": ""}
+    tokens = "token" if len(words.view.facts.get("tokens", ())) == 1 else "tokens"
     return Told(
         headline=f"{organisation} has new {words.service} terms to accept",
-        where=f"Since {local_time(words.view.since, words.now)} · tokens {words.names('tokens')}",
+        where=f"Since {local_time(words.view.since, words.now)} · {tokens} {words.names('tokens')}",
         means=(
             "Devices that already have a profile still enroll, also after an erase. New devices cannot be"
             " assigned."
