@@ -135,7 +135,7 @@ def _licences(location: Location, stock: Sequence[Stock], *, is_refused: bool) -
 <form method="post" action="/abm/locations/{location.uid}/licences">
 <label for="app">App</label><select id="app" name="app">{options}</select>
 <label for="count">Number of licences to buy</label>
-<input type="number" id="count" name="count" value="25" min="1" max="{_MOST_BOUGHT}" required
+<input type="number" id="count" name="count" value="50" min="1" max="{_MOST_BOUGHT}" required
  {described("count-hint", is_refused=is_refused)}>
 <p class="hint" id="count-hint">Nothing is paid here.</p>
 <div><button>Buy licences</button></div></form>

@@ -89,7 +89,7 @@ function Licences({ state, act }: { state: State; act: Act }) {
         <div className="act-row">
           <span className="switch-name">{location.name}</span>
           <button type="button" className="button" disabled={!use} aria-label={`Use ${use || 10} at ${location.name}`} onClick={() => void act(() => calls.licences("use", location.name, use), (next) => `${left(next)} Company Portal licences are left at ${location.name}.`)}>Use {use || 10}</button>
-          <button type="button" className="button" aria-label={`Buy 25 for ${location.name}`} onClick={() => void act(() => calls.licences("buy", location.name, 25), (next) => `${left(next)} Company Portal licences are left at ${location.name}.`)}>Buy 25</button>
+          <button type="button" className="button" aria-label={`Buy 50 for ${location.name}`} onClick={() => void act(() => calls.licences("buy", location.name, 50), (next) => `${left(next)} Company Portal licences are left at ${location.name}.`)}>Buy 50</button>
         </div>
         <p className="switch-text">{location.portals!.left} of {location.portals!.total} Company Portal licences are left. The bot sees a change when it reads the counts next (<code>/enroll vpp sync</code>, or within six hours).</p>
       </div>
@@ -152,7 +152,9 @@ export function Switches({ state, asked, take, say }: { state: State; asked: num
       <Part title="Trouble" aside={<button type="button" className="link" disabled={!thrown} onClick={() => void act(calls.putBack, () => "All switches are back.")}>Put everything back</button>}>
         {state.organisations.map((org) => (
           <Row key={org.id} name={many ? `Terms not signed · ${org.name}` : "Terms not signed"} on={!org.terms_signed}
-            text={`Apple has new terms for ${org.name} and refuses its servers until they are accepted. The next sync says so (/enroll sync, or a day later), and offers “Check again”.`}
+            text={org.terms_signed
+              ? `Apple has new terms for ${org.name} and refuses its servers until they are accepted. The next sync says so (/enroll sync, or a day later), and offers “Check again”.`
+              : `Apple refuses the servers of ${org.name} until somebody accepts its new terms: here, or in Apple Business Manager. Then press “Check again” at the alert.`}
             onChange={(on) => void act(() => calls.throw("terms", on, org.id))} />
         ))}
         {tokens.map((server) => (
