@@ -188,6 +188,7 @@ def _head(draft: DraftView, now: datetime) -> list[Block]:
             )
         )
     if draft.step is Step.BASICS:
+        blocks += [section(f":warning: {escape(draft.no_room)}")] if draft.no_room else []
         blocks += [section(escape(remark)) for remark in draft.remarks]
     newer = draft.profile
     if newer is not None and newer.defined_at > draft.opened_at:

@@ -90,7 +90,12 @@ class Books:
         taken = await store.named(session, token.id, name_key(name))
         if taken is not None and taken.id != but:
             raise ProfileNameTaken(taken.name, token.name)
-        if but is None and await store.count(session, token.id) >= self.limit:
+        if but is None:
+            await self.require_another(session, token)
+
+    async def require_another(self, session: AsyncSession, token: TokenView) -> None:
+        """Raise `TooManyProfiles` where a token has as many profiles as it may."""
+        if await store.count(session, token.id) >= self.limit:
             raise TooManyProfiles(token.name, self.limit)
 
     def body(self, settings: ProfileSettings, token: TokenView) -> ProfileBody:

@@ -13,7 +13,7 @@ from bot.kit.actor import Actor, Role
 from bot.kit.db import new_id
 from bot.profiles import rules, store
 from bot.profiles.books import Books, packed
-from bot.profiles.errors import BeingDefined, DraftGone, TokenNeeded
+from bot.profiles.errors import BeingDefined, DraftGone, TokenNeeded, TooManyProfiles
 from bot.profiles.facts import DraftView, Fault, Step
 from bot.profiles.models import DraftState, ProfileDraft
 from bot.tokens.errors import TokenGone
@@ -191,6 +191,9 @@ class Drafts:
             now=self._books.clock.now(),
             configurator=self._books.texts.configurator,
         )
+        if step is Step.BASICS and draft.no_room:
+            # Nobody fills in five steps for what is refused at the end.
+            found.append(Fault("name", draft.no_room))
         if draft.token is not None and not any(fault.setting == "name" for fault in found):
             found += await self._name_taken(draft)
         return [fault for fault in found if step is None or rules.STEP_OF[fault.setting] is step]
@@ -222,11 +225,16 @@ class Drafts:
         if row.token_id is not None and token is None:
             # The token was removed, or the person's role for it was.
             raise DraftGone(self._books.slash)
-        shown, others = None, []
+        shown, others, no_room = None, [], ""
         if row.profile_id is not None:
             shown, _ = await self._books.one(session, row.profile_id, actor, seen=seen, role=Role.ADMIN)
             drafts = await store.open_drafts(session, since=since, profile_id=row.profile_id)
             others = [(each.person, each.changed_at) for each in drafts if each.person != actor.id]
+        elif token is not None:
+            try:
+                await self._books.require_another(session, token)
+            except TooManyProfiles as error:
+                no_room = str(error)
         return DraftView(
             id=row.id,
             step=Step(row.step),
@@ -241,6 +249,7 @@ class Drafts:
             changed_at=row.changed_at,
             sending_since=row.sending_since,
             others=tuple(others),
+            no_room=no_room,
         )
 
     def _new(self, actor: Actor, settings: ProfileSettings, remarks: Sequence[str]) -> ProfileDraft:

@@ -173,7 +173,7 @@ class DraftView:
 
     `others` are people who have a draft of the same profile open, with the time of its last change.
     `is_resumed`: it was left earlier and is opened again. `content` are the content tokens to choose from
-    and those chosen, where they are asked for.
+    and those chosen, where they are asked for. `no_room` says that its token may have no more profiles.
     """
 
     id: str
@@ -191,6 +191,7 @@ class DraftView:
     others: tuple[tuple[str, datetime], ...] = ()
     is_resumed: bool = False
     content: tuple[ContentFacts, ...] = ()
+    no_room: str = ""
 
     @property
     def is_edit(self) -> bool:

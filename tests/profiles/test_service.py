@@ -11,6 +11,7 @@ from bot.kit.actor import NotAllowed, Role
 from bot.kit.db import Database
 from bot.kit.errors import EnrollbotError
 from bot.kit.secrets import Keyring
+from bot.profiles import blocks
 from bot.profiles.drafts import ASKED_AT_MOST, KEPT_FOR
 from bot.profiles.errors import (
     BeingDefined,
@@ -135,6 +136,10 @@ async def test_a_token_has_no_more_profiles_than_the_limit_and_versions_dont_cou
     await room.edit(one, department="IT")
     await room.define("Two")
     draft = await room.draft("Three")
+    # It is said at the start, and the first step is not passed.
+    first = blocks.wizard(draft, texts=room.profiles.texts, screens=(), tokens=(), now=clock.now())
+    assert "Token paris has 2 profiles, which is the most that a token may have." in str(first)
+    assert [fault.setting for fault in await room.drafts.faults(draft, Step.BASICS)] == ["name"]
     with pytest.raises(TooManyProfiles, match="paris has 2 profiles"):
         await room.send(draft)
     with pytest.raises(TooManyProfiles):
@@ -145,7 +150,9 @@ async def test_a_token_has_no_more_profiles_than_the_limit_and_versions_dont_cou
     _, lyon = await room.rooms.add_token("lyon")
     await room.define("One", token_id=lyon.id)
     await room.profiles.delete(one.id, actor=ADMIN, delivery=None)
-    assert (await room.send(await room.drafts.get(draft.id, ADMIN))).profile.name == "Three"
+    roomy = await room.drafts.get(draft.id, ADMIN)
+    assert await room.drafts.faults(roomy, Step.BASICS) == []
+    assert (await room.send(roomy)).profile.name == "Three"
 
 
 async def test_the_limit_holds_for_many_at_once(
