@@ -1,5 +1,6 @@
 """From what somebody asked for to a fixed list of devices, with everything that will not work."""
 
+import asyncio
 from collections.abc import Sequence
 
 from bot.assignments import rules, store
@@ -47,22 +48,20 @@ class Previews:
         actor.require(Role.OPERATOR, tags=token.tags)
         async with self._books.db.read() as session:
             held = await store.holds(session, [row.serial for row in rows])
-        inside: list[DeviceRow] = []
-        for row in rows:
-            why = rules.why_left_out(
-                row,
-                action=action,
-                token_id=token.id,
-                profile_uuid=profile.profile_uuid if profile else None,
-                held=held,
-            )
-            if why is None:
-                inside.append(row)
-            else:
-                outside.setdefault(why, []).append(row.serial)
+        # There may be a hundred thousand: in a thread, others are answered meanwhile.
+        inside, left_out = await asyncio.to_thread(
+            rules.sorted_out,
+            rows,
+            action=action,
+            token_id=token.id,
+            profile_uuid=profile.profile_uuid if profile else None,
+            held=held,
+        )
+        outside |= left_out
         overlaps, held_by = await self._books.others(inside, [held[each] for each in outside.get("held", ())])
         counts = await self._devices.counts([token.id])
-        found = rules.found_of(
+        found = await asyncio.to_thread(
+            rules.found_of,
             inside,
             outside,
             platform=profile.settings.platform if profile else None,
@@ -91,7 +90,7 @@ class Previews:
             requested_by=actor.id,
             made_at=self._books.clock.now(),
         )
-        rows_of_it = [device_of(row) for row in inside]
+        rows_of_it = await asyncio.to_thread(lambda: [device_of(row) for row in inside])
         return await self._books.keep_preview(request, rows_of_it, delivery)
 
     async def without_set_up(self, request_id: str, *, actor: Actor, delivery: str | None) -> RequestView:

@@ -80,6 +80,26 @@ def why_left_out(
     return "held" if row.serial in held else None
 
 
+def sorted_out(
+    rows: Sequence[DeviceRow],
+    *,
+    action: Action,
+    token_id: str,
+    profile_uuid: str | None,
+    held: Mapping[str, str],
+) -> tuple[list[DeviceRow], dict[str, list[str]]]:
+    """Return the devices that a request is about, and the serials of those left out, by reason."""
+    inside: list[DeviceRow] = []
+    outside: dict[str, list[str]] = {}
+    for row in rows:
+        why = why_left_out(row, action=action, token_id=token_id, profile_uuid=profile_uuid, held=held)
+        if why is None:
+            inside.append(row)
+        else:
+            outside.setdefault(why, []).append(row.serial)
+    return inside, outside
+
+
 def target_of(action: Action, profile_uuid: str | None, own_target: str | None) -> str | None:
     """Return the profile that a device is to carry after a request, None where it is to have none."""
     if action is Action.UNDO:

@@ -42,9 +42,10 @@ async def next_number(session: AsyncSession) -> int:
 async def add(session: AsyncSession, request: Request, devices: Sequence[RequestedDevice]) -> None:
     session.add(request)
     await session.flush()
-    rows = [{"request_id": request.id, **device._asdict()} for device in devices]
-    for first in range(0, len(rows), _AT_ONCE):
-        await session.execute(sa.insert(RequestDevice), rows[first : first + _AT_ONCE])
+    for first in range(0, len(devices), _AT_ONCE):
+        some = devices[first : first + _AT_ONCE]
+        rows = [{"request_id": request.id, **device._asdict()} for device in some]
+        await session.execute(sa.insert(RequestDevice), rows)
 
 
 async def one(session: AsyncSession, request_id: str, *, locks: bool = False) -> Request | None:

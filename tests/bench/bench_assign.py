@@ -259,8 +259,10 @@ def measure(devices: int, delay_ms: int, database: str | None) -> None:
 
 def main() -> None:
     devices = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    for delay_ms in DELAYS_MS:
-        measure(devices, delay_ms, sys.argv[2] if len(sys.argv) > 2 else None)
+    database = sys.argv[2] if len(sys.argv) > 2 else None
+    # A database that is named is filled once; it has to be empty.
+    for delay_ms in DELAYS_MS if database is None else DELAYS_MS[-1:]:
+        measure(devices, delay_ms, database)
 
 
 if __name__ == "__main__":
