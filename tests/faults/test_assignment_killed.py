@@ -58,7 +58,7 @@ class Orders:
             self._changed.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not holds():
                 self._changed.clear()
                 await self._changed.wait()
@@ -68,7 +68,7 @@ class Orders:
         assert self.box is not None
         before = len(self.results)
         self.box.move_clock(length)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.results) == before:
                 self._changed.clear()
                 with contextlib.suppress(TimeoutError):
@@ -142,7 +142,7 @@ def check_orders(orders: Sequence[dict[str, str]], times: dict[str, int]) -> Non
     assert sent == times
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 async def test_killed_twice_an_assignment_accounts_for_every_device(tmp_path: Path, orders: Orders) -> None:
     async with sandbox(folder=tmp_path / "box", devices=DEVICES, plain=True) as box:
         await Visitor(box.slack, "ana", within=30).sees("5,000 devices now")

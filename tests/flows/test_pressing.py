@@ -72,6 +72,8 @@ DECISIONS = ("request.approved", "request.denied", "request.cancelled")
 async def furnished_for_pressing(house: House, replicas: Sequence[House]) -> Pressing:
     """Have a profile, and Dan in the workspace, who may approve like Ana."""
     await prepared(house)
+    token = await house.bot.services.tokens.get("paris", actor=SETUP)
+    await house.has_profile(token.id, "Kiosk", platform="any")
     dan = people.user(DAN, name="dan", real_name="Dan", title="approver", tz="Europe/Paris")
     house.slack.workspace.users[DAN] = dan
     await house.bot.services.access.grant(DAN, role=Role.APPROVER, tags=None, actor=SETUP)
@@ -188,24 +190,22 @@ async def lose_profile(house: House) -> None:
         )
 
 
-@pytest.mark.parametrize(
-    ("happens", "why"),
-    [
-        (lose_rights, "who requested it may no longer do so"),
-        (edit, "the profile Sales iPad was edited meanwhile"),
-        (lose_profile, "the profile Sales iPad was deleted meanwhile"),
-    ],
-)
-async def test_what_no_longer_holds_is_approved_by_nobody_and_each_is_told_why(
-    pressing: Pressing, happens: Callable[[House], Awaitable[None]], why: str
-) -> None:
-    await requested(pressing.house, serials_of(pressing.house, 2))
-    request_id = await pressing.request("REQ-1")
-    await happens(pressing.house)
-    for told in await pressing.at_once(
-        (people.ANA, "request.approve", request_id), (DAN, "request.approve", request_id)
-    ):
-        assert len(told) == 1
-        assert f"REQ-1 was not approved: {why}" in told[0]
+async def test_what_no_longer_holds_is_approved_by_nobody_and_each_is_told_why(pressing: Pressing) -> None:
+    house = pressing.house
+    serials = serials_of(house, 3)
+    happenings: list[tuple[str, Callable[[House], Awaitable[None]], str]] = [
+        ("Sales iPad", edit, "the profile Sales iPad was edited meanwhile"),
+        ("Sales iPad", lose_profile, "the profile Sales iPad was deleted meanwhile"),
+        ("Kiosk", lose_rights, "who requested it may no longer do so"),
+    ]
+    for number, (profile, happens, why) in enumerate(happenings, 1):
+        await house.types(house.ben, f'/enroll assign "{profile}" {serials[number - 1]}')
+        await house.presses(house.ben, "Send for approval")
+        await goes_on(house)
+        await happens(house)
+        approve = ("request.approve", await pressing.request(f"REQ-{number}"))
+        told = await pressing.at_once((people.ANA, *approve), (DAN, *approve))
+        assert all(len(each) == 1 for each in told)
+        assert all(f"REQ-{number} was not approved: {why}" in each[0] for each in told)
     assert await pressing.decisions() == []
-    assert not any(carried(pressing.house).values())
+    assert not any(carried(house).values())
