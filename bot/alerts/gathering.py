@@ -31,6 +31,8 @@ SYSTEM = Actor.job("alerts")
 SYNCED_WITHIN = timedelta(hours=25)
 #: Kinds for which Slack has to be asked: looked at less often.
 OF_PEOPLE = frozenset({Kind.MAKER_GONE})
+#: After so long without a look nobody was awake here; looks are seconds apart.
+ASLEEP_AFTER = timedelta(hours=12)
 
 
 class Gathering:
@@ -54,12 +56,16 @@ class Gathering:
         self._licenses = licenses
         self._deadlines = deadlines
         self._settings = settings
-        self._up_since = clock.now()
+        self._up_since = self._last_look = clock.now()
         self.gone_of: GoneOf | None = None
 
     async def look(self) -> Gathered:
         """Return what is wrong as far as this database knows; people are left out."""
         now = self._clock.now()
+        if now - self._last_look >= ASLEEP_AFTER:
+            # The machine slept, or its clock was moved: like one that was down, it syncs first.
+            self._up_since = now
+        self._last_look = now
         tokens = await self._tokens.list_tokens(actor=SYSTEM)
         found = rules.terms_problems(tokens, now=now)
         # How many devices they have is of no interest here.
