@@ -9,18 +9,23 @@ const here = dirname(fileURLToPath(import.meta.url));
 const out = join(here, "..", "static");
 const drawn = /slack-blocks-to-jsx[\\/]dist[\\/](index\.mjs|style\.css)$/;
 
+const fourColours = 'rgb(38, 59, 156)","rgb(16, 111, 77)","rgb(217, 76, 117)"]';
+const sixColours = fourColours.replace("]", ',"rgb(23, 132, 158)","rgb(122, 122, 130)"]');
+
 // The library gives every message the same id, and hangs its style on it. An id may stand once in a
 // page, so here it becomes an attribute. It also offers a link to Slack's site, which the page never shows.
-const uniqueIds = {
-  name: "unique-ids",
+// Its charts have four colours, and a pie up to six parts: the fifth would look like the first.
+const mended = {
+  name: "mended",
   setup(build) {
     build.onLoad({ filter: drawn }, ({ path }) => {
       const text = readFileSync(path, "utf8");
       const css = path.endsWith(".css");
       const contents = css
         ? text.replaceAll("#slack_blocks_to_jsx", "[data-drawn]")
-        : text.replaceAll('id:"slack_blocks_to_jsx"', '"data-drawn":""');
-      if (contents === text) throw new Error(`${path} has changed its id: see uniqueIds in build.mjs`);
+        : text.replaceAll('id:"slack_blocks_to_jsx"', '"data-drawn":""').replace(fourColours, sixColours);
+      if (contents === text) throw new Error(`${path} has changed its id: see mended in build.mjs`);
+      if (!css && !contents.includes(sixColours)) throw new Error(`${path} has changed its colours: see mended in build.mjs`);
       return { contents, loader: css ? "css" : "js" };
     });
   },
@@ -71,7 +76,7 @@ const result = await esbuild.build({
   legalComments: "none",
   charset: "utf8",
   define: { "process.env.NODE_ENV": '"production"' },
-  plugins: [uniqueIds],
+  plugins: [mended],
   metafile: true,
   write: false,
 });
