@@ -192,7 +192,7 @@ async def test_a_location_s_page_hands_its_token_over_and_sells_licences(office:
 
     file = await office.http.post(f"/abm/locations/{uid}/token")
     inside: dict[str, Any] = json.loads(base64.b64decode(file.content))
-    assert inside["orgName"] == HQ
+    assert inside["orgName"] == "Example Trust"
     bought = await office.http.post(
         f"/abm/locations/{uid}/licences", data={"app": COMPANY_PORTAL, "count": "25"}
     )

@@ -65,10 +65,13 @@ class Locations:
     An older content token goes on working beside a newer one: what Apple does is not documented.
     """
 
-    def __init__(self, store: Store, *, seed: int, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, *, seed: int, now: Callable[[], datetime], org_name: Callable[[str], str]
+    ) -> None:
         self._store = store
         self._seed = seed
         self._now = now
+        self._org_name = org_name
         self.all = {location.uid: location for location in store.load("location", Location)}
 
     def create(
@@ -102,7 +105,7 @@ class Locations:
         inside = {
             "token": base64.b64encode(secret).decode(),
             "expDate": offset_time(now + valid_for),
-            "orgName": entry.name,
+            "orgName": self._org_name(entry.org_id),
         }
         text = base64.b64encode(json.dumps(inside, separators=(",", ":")).encode()).decode()
         entry.tokens.append(ContentToken(text, now, now + valid_for))

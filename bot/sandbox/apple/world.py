@@ -56,7 +56,7 @@ class World:
         self.organisations = {o.org_id: o for o in self.store.load("organisation", Organisation)}
         self.servers = {s.server_uuid: s for s in self.store.load("server", Server)}
         self.profiles = {p.uuid: p for p in self.store.load("profile", Profile)}
-        self.content = Locations(self.store, seed=seed, now=self.now)
+        self.content = Locations(self.store, seed=seed, now=self.now, org_name=self._org_name)
         self._invented = self.store.devices_invented()
 
     def close(self) -> None:
@@ -384,6 +384,10 @@ class World:
         while batch := list(islice(rows, _BATCH)):
             self.store.insert_devices(batch)
         self._invented += count
+
+    def _org_name(self, org_id: str) -> str:
+        organisation = self.organisations.get(org_id)
+        return organisation.name if organisation else f"Organisation {org_id}"
 
     def _buyer(self) -> str:
         return "ade@example.com"
