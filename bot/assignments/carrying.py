@@ -276,7 +276,7 @@ class Carrying:
     async def _refresh(self, view: RequestView, serials: Sequence[str]) -> None:
         """Read devices back, so that what is shown is what the service has; a sync mends what this misses."""
         try:
-            await self._devices.refresh(view.token_id, serials)
+            await self._devices.refresh(view.token_id, serials, is_changed=True)
         except EnrollbotError as error:
             log.warning("devices not read back", request=view.id, reason=str(error))
 

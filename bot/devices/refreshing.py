@@ -2,6 +2,9 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.backend.port import DeviceFacts
 from bot.devices import rules, store
@@ -17,40 +20,60 @@ class Refreshing:
     def __init__(self, books: Books) -> None:
         self._books = books
 
-    async def refresh(self, token_id: str, serials: Sequence[str]) -> Mapping[str, DeviceFacts | None]:
+    async def refresh(
+        self, token_id: str, serials: Sequence[str], *, is_changed: bool = False
+    ) -> Mapping[str, DeviceFacts | None]:
         """Read devices, at most 1,000, and store what differs; return what the service said.
 
-        Only devices present on this token are changed: all else is left to the next sync. Raises the
-        service's errors.
+        `is_changed` says that something was ordered of them, so that something differs. Only devices
+        present on this token are changed: all else is left to the next sync. Raises the service's errors.
         """
         connection = await self._books.tokens.connection(token_id)
         told = await connection.details(serials)
-        now = self._books.clock.now()
+        if not is_changed:
+            # Mostly nothing differs, and who only looks waits for no writer.
+            async with self._books.db.read() as session:
+                if not (await self._differing(session, token_id, told)).updates:
+                    return told
         async with self._books.db.begin() as session:
             await store.lock_devices(session)
-            stored = await store.look_up(session, list(told))
-            kinds = await store.kinds_by_id(session, {row.kind_id for row in stored.values()})
-            updates: list[Stored] = []
-            changes: list[NewChange] = []
-            counts: Counter[int] = Counter()
-            new_kinds: dict[int, Kind] = {}
-            for serial, row in stored.items():
-                device, before = told[serial], kinds[row.kind_id]
-                is_ours = before.token_id == token_id and before.state == DeviceState.PRESENT.value
-                if device is None or not is_ours or row.facts == (facts := pack(device)):
-                    continue
-                after = rules.present_kind(device, token_id)
-                number = store.kind_id(after)
-                new_kinds[number] = after
-                updates.append(row._replace(kind_id=number, facts=facts, updated_at=to_ms(now)))
-                counts[row.kind_id] -= 1
-                counts[number] += 1
-                changed = rules.changed_fields(unpack(row.facts), unpack(facts))
-                changes.append(
-                    store.new_change(serial, ChangeKind.MODIFIED, at=now, token_id=token_id, changes=changed)
-                )
-            await store.add_kinds(session, new_kinds)
-            await store.update_devices(session, updates)
-            await store.count_kinds(session, counts)
-            await store.add_changes(session, changes)
+            found = await self._differing(session, token_id, told)
+            await store.add_kinds(session, found.kinds)
+            await store.update_devices(session, found.updates)
+            await store.count_kinds(session, found.counts)
+            await store.add_changes(session, found.changes)
         return told
+
+    async def _differing(
+        self, session: AsyncSession, token_id: str, told: Mapping[str, DeviceFacts | None]
+    ) -> "_Found":
+        """Return what is to be stored of devices that are stored otherwise than they are told now."""
+        now, found = self._books.clock.now(), _Found()
+        stored = await store.look_up(session, list(told))
+        kinds = await store.kinds_by_id(session, {row.kind_id for row in stored.values()})
+        for serial, row in stored.items():
+            device, before = told[serial], kinds[row.kind_id]
+            is_ours = before.token_id == token_id and before.state == DeviceState.PRESENT.value
+            if device is None or not is_ours or row.facts == (facts := pack(device)):
+                continue
+            after = rules.present_kind(device, token_id)
+            number = store.kind_id(after)
+            found.kinds[number] = after
+            found.updates.append(row._replace(kind_id=number, facts=facts, updated_at=to_ms(now)))
+            found.counts[row.kind_id] -= 1
+            found.counts[number] += 1
+            changed = rules.changed_fields(unpack(row.facts), unpack(facts))
+            found.changes.append(
+                store.new_change(serial, ChangeKind.MODIFIED, at=now, token_id=token_id, changes=changed)
+            )
+        return found
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is to be written of devices that have changed."""
+
+    kinds: dict[int, Kind] = field(default_factory=dict)
+    updates: list[Stored] = field(default_factory=list)
+    counts: Counter[int] = field(default_factory=Counter)
+    changes: list[NewChange] = field(default_factory=list)
