@@ -43,6 +43,8 @@ from bot.slack.blocks import (
     short,
     text_input,
 )
+from bot.slack.charts import CATEGORIES, smallest
+from bot.slack.charts import bars as bar_chart
 from bot.slack.charts import lines as line_chart
 
 SHOW = "vpp.show"
@@ -177,9 +179,24 @@ def content_token_list(
     where = f", {first + 1} to {first + len(page)}" if len(rows) > PAGE else ""
     word = "content token" if len(rows) == 1 else "content tokens"
     blocks = [section(f"*{len(rows):,} {word}{where}*")]
+    if not first and len(rows) > 1:
+        blocks.append(_days_left([row.content_token for row in rows]))
     blocks.extend(section(_row(row, now), accessory=show_button(row.content_token)) for row in page)
     turns = _turns(first, len(rows), previous=PREVIOUS, following=NEXT)
     return Message.of(*blocks, actions(*turns, button("Export CSV", action_id=EXPORT)))
+
+
+def days_left(views: Iterable[ContentTokenView]) -> dict[str, float]:
+    """Return the days left of every content token: of one that is no longer accepted none are."""
+    return {view.name: 0 if view.state.is_ended else max(view.days_left, 0) for view in views}
+
+
+def _days_left(views: Sequence[ContentTokenView]) -> Block:
+    few = smallest(days_left(views), CATEGORIES)
+    title = (
+        "Days left by content token" if len(few) == len(views) else f"The {len(few)} with fewest days left"
+    )
+    return bar_chart(title, few, unit="Days left")
 
 
 def _nothing(role: Role, slash: str) -> Message:
@@ -338,25 +355,25 @@ def licence_line(app: AppLicences) -> str:
 
 def _chart(card: ContentTokenCard) -> list[Block]:
     """Draw how many were free of the scarcest that changed; nothing where nothing did."""
-    drawn: list[tuple[AppLicences, Availability]] = []
+    changed: list[tuple[AppLicences, Availability]] = []
     for app in card.licences:
         found = card.availability.get((app.app_id, app.pricing))
         if found is not None and len(set(found.values) - {None}) > 1 and not app.is_book:
-            drawn.append((app, found))
-    drawn = drawn[:_DRAWN_AT_MOST]
-    if not drawn:
+            changed.append((app, found))
+    if not changed:
         return []
-    values = [found.values for _, found in drawn]
-    # A chart has a value at every moment: it begins when all of them are known.
-    known = [at for at in range(len(values[0])) if all(each[at] is not None for each in values)]
-    if len(known) < 2:
-        return []
+    values = changed[0][1].values
+    # A chart has a value at every moment: those of the scarcest. What is known for less long would cut it.
+    known = [at for at in range(len(values)) if values[at] is not None]
+    drawn = [pair for pair in changed if all(pair[1].values[at] is not None for at in known)][:_DRAWN_AT_MOST]
     since, end = drawn[0][1].since, drawn[0][1].until
-    step = (end - since) / len(values[0])
+    step = (end - since) / len(values)
     moments = [f"{since + step * (at + 1):%-d %b}" for at in known]
     names = [app.title for app, _ in drawn]
     named = [app.title if names.count(app.title) == 1 else f"{app.app_id} {app.title}" for app, _ in drawn]
-    series = {name: [each[at] or 0 for at in known] for name, each in zip(named, values, strict=True)}
+    series = {
+        name: [each.values[at] or 0 for at in known] for name, (_, each) in zip(named, drawn, strict=True)
+    }
     return [line_chart("Licences free, 30 days", moments, series, y_label="licences free")]
 
 

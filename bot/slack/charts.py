@@ -76,6 +76,11 @@ def largest(values: Values, most: int) -> dict[str, float]:
     return _first(ordered, most)
 
 
+def smallest(values: Values, most: int) -> dict[str, float]:
+    """Return values, the smallest first; those that are more than `most` are left out: the title says so."""
+    return dict(sorted(values.items(), key=lambda each: (each[1], each[0]))[:most])
+
+
 def text_bars(title: str, values: Values, *, unit: str = "") -> Block:
     """Return values as aligned bars of text, at most 20 rows; the number stands before its bar."""
     named = f"*{escape(title)}*" + (f" ({escape(unit)})" if unit else "")
