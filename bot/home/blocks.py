@@ -1,7 +1,7 @@
 """The screens that join rooms: help, tokens, and what the Home tab and `status` say of a token."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from bot.backend.port import BackendTexts
@@ -66,8 +66,8 @@ def token_list(
     where = f", {first + 1} to {first + len(page)}" if len(rows) > PAGE else ""
     word = "token" if len(rows) == 1 else "tokens"
     blocks: list[Block] = [section(f"*{len(rows)} enrollment {word}{where}*")]
-    if not first and (chart := _days_left(rows)):
-        blocks.append(chart)
+    if not first and len(left := days_left(rows)) > 1:
+        blocks.append(_days_left(left))
     for row in page:
         text = f"{bold(row.token.name)} · {state_line(row.token, texts)}\n{devices_line(row, now)}"
         show = named(button("Show", action_id=SHOW_TOKEN, value=row.token.id), row.token)
@@ -81,12 +81,13 @@ def token_list(
     return Message(text_of(blocks), blocks)
 
 
-def _days_left(rows: Sequence[TokenRow]) -> Block | None:
-    """Return the days left of every token, the fewest first; one alone is read as fast in its line."""
-    left = {row.token.name: max(row.token.days_left, 0) for row in rows if row.token.days_left is not None}
-    if len(left) < 2:
-        return None
-    few = dict(sorted(left.items(), key=lambda each: (each[1], each[0]))[: charts.CATEGORIES])
+def days_left(rows: Sequence[TokenRow]) -> dict[str, float]:
+    """Return the days left of every token that has any; one alone is read as fast in its line."""
+    return {row.token.name: max(row.token.days_left, 0) for row in rows if row.token.days_left is not None}
+
+
+def _days_left(left: Mapping[str, float]) -> Block:
+    few = charts.smallest(left, charts.CATEGORIES)
     title = (
         "Days left by token" if len(few) == len(left) else f"The {len(few)} tokens with the fewest days left"
     )

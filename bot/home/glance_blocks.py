@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.alerts.blocks import Writer as AlertBlocks
@@ -15,6 +15,7 @@ from bot.home.blocks import (
     ADD_TOKEN,
     NEXT_TOKENS,
     beginning,
+    days_left,
     devices_line,
     state_line,
     token_buttons,
@@ -22,6 +23,7 @@ from bot.home.blocks import (
 )
 from bot.home.facts import Glance, TokenRow
 from bot.kit.actor import Rights, Role
+from bot.licenses.blocks import days_left as content_days_left
 from bot.licenses.facts import ContentTokenView
 from bot.slack import charts
 from bot.slack.blocks import (
@@ -68,6 +70,8 @@ def home_tab(glance: Glance, *, texts: BackendTexts, rights: Rights, slash: str,
     blocks += _alerts(glance, texts=texts, rights=rights, slash=slash, now=now)
     blocks += _waiting(glance, slash=slash, now=now)
     blocks += _tokens(glance.tokens, texts=texts, rights=rights, slash=slash, now=now)
+    if bars := _days_left("Days left by token", days_left(glance.tokens)):
+        blocks += [divider(), *bars]
     blocks += _devices(glance)
     blocks += _licences(glance, now)
     return home(*blocks)
@@ -220,6 +224,14 @@ def _fine(rows: Sequence[TokenRow], *, texts: BackendTexts, slash: str, now: dat
     )
 
 
+def _days_left(title: str, left: Mapping[str, float]) -> list[Block]:
+    """Draw days left, the fewest first; one alone is read as fast in its line."""
+    if len(left) < 2:
+        return []
+    more = f", the {_BARS} with the fewest" if len(left) > _BARS else ""
+    return [charts.text_bars(f"{title}{more}", charts.smallest(left, _BARS))]
+
+
 # Devices
 
 
@@ -252,6 +264,7 @@ def _licences(glance: Glance, now: datetime) -> list[Block]:
         divider(),
         section("\n".join(["*Licences*", *told, *([f"and {left} more"] if left else [])])),
     ]
+    blocks += _days_left("Days left by content token", content_days_left(glance.content_tokens))
     scarce = rules.scarcest(glance, most=_APPS)
     return [*blocks, charts.text_bars("Licences left", scarce)] if scarce else blocks
 

@@ -333,6 +333,24 @@ def test_others_requests_stand_apart_from_the_alerts() -> None:
     assert blocks[at - 1]["type"] == "divider"
 
 
+def test_the_home_tab_draws_the_days_left_of_tokens_and_content_tokens() -> None:
+    tokens = [row(token_view()), row(token_view("lyon", days_left=20)), row(awaiting_token("nice"))]
+    contents = [content_token(), content_token("lyon", state=ContentTokenState.REVOKED)]
+    text = text_of(home(glance(*tokens, content_tokens=contents))["blocks"])
+    assert "Days left by token\n```lyon    20  █\nparis  200  ████████████```" in text
+    assert "Days left by content token\n```lyon   0\nhq    90  ████████████```" in text
+    assert "Days left" not in text_of(home(glance(*tokens[1:], content_tokens=contents[:1]))["blocks"])
+
+
+def test_of_many_tokens_the_home_tab_draws_those_with_the_fewest_days_left() -> None:
+    rows = [row(token_view(f"t{number:02}", days_left=200 + number)) for number in range(30)]
+    text = text_of(home(glance(*rows))["blocks"])
+    drawn = text.partition("Days left by token, the 10 with the fewest\n```")[2].partition("```")[0]
+    assert [line.split()[:2] for line in drawn.splitlines()] == [
+        [f"t{number:02}", str(200 + number)] for number in range(10)
+    ]
+
+
 def test_fifty_content_tokens_fit_beside_fifty_tokens() -> None:
     names = [f"{'n' * 38}{number:02}" for number in range(50)]
     shown = glance(
