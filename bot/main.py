@@ -17,12 +17,11 @@ from bot import __version__
 from bot.access import slack as access_screens
 from bot.access.api_tokens import ApiTokenService
 from bot.access.service import AccessService
-from bot.alerts import digest_jobs
+from bot.alerts import digest_jobs, gathering
 from bot.alerts import jobs as alert_jobs
 from bot.alerts import slack as alert_screens
 from bot.alerts.digests import Digests
 from bot.alerts.facts import AlertView
-from bot.alerts.gathering import Gathering
 from bot.alerts.service import AlertService
 from bot.assignments import changes_slack as change_screens
 from bot.assignments import glass_slack as glass_screens
@@ -213,13 +212,17 @@ def _wire(
         tokens=tokens,
         licenses=licenses,
         deadlines=deadlines,
-        gathering=Gathering(
+        gathering=gathering.Gathering(
+            gathering.Rooms(
+                tokens=tokens,
+                devices=devices,
+                profiles=profiles,
+                licenses=licenses,
+                deadlines=deadlines,
+                assignments=assignments,
+                access=access,
+            ),
             clock=clock,
-            tokens=tokens,
-            devices=devices,
-            profiles=profiles,
-            licenses=licenses,
-            deadlines=deadlines,
             settings=settings,
         ),
         settings=settings,
@@ -341,6 +344,7 @@ def assemble(wired: Services) -> Bot:
         return sorted(frozenset().union(*found))[:_ADMINS_TOLD]
 
     wired.alerts.gathering.gone_of = slack.people.deactivated_by_email
+    wired.alerts.gathering.may_act = slack.people.may_act
     alert_jobs.register(
         jobs,
         wired.alerts,
@@ -357,7 +361,6 @@ def assemble(wired: Services) -> Bot:
         tokens=wired.tokens,
         devices=wired.devices,
         profiles=wired.profiles,
-        licenses=wired.licenses,
     )
 
     async def unlimited_admins() -> Sequence[str]:

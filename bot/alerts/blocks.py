@@ -8,6 +8,7 @@ from bot.alerts import content_wording, wording
 from bot.alerts.facts import AlertView, Level, Part, Word
 from bot.alerts.rules import worst_first
 from bot.alerts.words import Mend, Told, person
+from bot.assignments import blocks as request_blocks
 from bot.backend.port import BackendTexts
 from bot.deadlines import blocks as deadline_blocks
 from bot.devices import sync_blocks
@@ -57,6 +58,7 @@ _MENDS: dict[Mend, tuple[str, str, Role]] = {
     Mend.RENEW_CONTENT: ("Renew token", license_blocks.RENEW, Role.ADMIN),
     Mend.SHOW_CONTENT: ("Show licences", license_blocks.SHOW, Role.VIEWER),
     Mend.CERTIFICATE: ("Upload certificate", deadline_blocks.UPLOAD, Role.ADMIN),
+    Mend.REQUEST: ("Details", request_blocks.DETAILS, Role.VIEWER),
 }
 
 

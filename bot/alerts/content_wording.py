@@ -4,25 +4,13 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 
 from bot.alerts.facts import AlertView, Kind
-from bot.alerts.words import Mend, Told, Words, ago, days, person
+from bot.alerts.words import NAME_CHARS, Mend, Told, Words, ago, days, listed, person
 from bot.backend.port import BackendTexts
 from bot.deadlines.blocks import on
 from bot.licenses.facts import ContentTokenState, ContentTokenView
 from bot.profiles.blocks import quoted
 from bot.slack.blocks import bold, code, escape, local_time, short
 from bot.tokens.rules import days_left
-
-_NAMED_AT_MOST = 5
-#: What comes after the names, the next step above all, has to have room in the message.
-_NAME_CHARS = 40
-
-
-def listed(names: list[str]) -> str:
-    """Name a few and count the others; all of it escaped."""
-    shown = ", ".join(escape(short(each, _NAME_CHARS)) for each in names[:_NAMED_AT_MOST])
-    more = len(names) - _NAMED_AT_MOST
-    return f"{shown} and {more:,} more" if more > 0 else shown
-
 
 # Content tokens
 
@@ -172,7 +160,7 @@ def _of_many(words: Words) -> Told:
     if none:
         headline += f", {'all' if none == low else f'{none:,}'} of them with none left"
     named = [
-        f"{escape(short(each['name'], _NAME_CHARS))}: {each['left'] or 0:,} of {each['total'] or 0:,} free"
+        f"{escape(short(each['name'], NAME_CHARS))}: {each['left'] or 0:,} of {each['total'] or 0:,} free"
         for each in apps
     ]
     more = f" and {low - len(named):,} more" if low > len(named) else ""

@@ -19,7 +19,6 @@ from bot.kit.db import Database
 from bot.kit.hours import WorkingHours
 from bot.kit.leases import Lease, LeaseLost
 from bot.licenses.facts import JudgedLicences
-from bot.licenses.service import LicenseService
 from bot.profiles.service import ProfileService
 from bot.tokens.facts import TokenView
 from bot.tokens.service import TokenService
@@ -92,7 +91,6 @@ class Digests:
         tokens: TokenService,
         devices: DeviceService,
         profiles: ProfileService,
-        licenses: LicenseService,
     ) -> None:
         self.clock = clock
         self.alerts = alerts
@@ -101,7 +99,6 @@ class Digests:
         self._tokens = tokens
         self._devices = devices
         self._profiles = profiles
-        self._licenses = licenses
 
     async def due(self) -> list[AlertDigest]:
         """Return today's digests that are still to be told, none outside working hours."""
@@ -149,7 +146,7 @@ class Digests:
                 view for view in await self.alerts.open_alerts(actor=SYSTEM) if view.place == row.channel
             ],
             arrivals=await self._arrivals(tokens, since, until),
-            low=await self._low() if row.channel == main else (),
+            low=await self.alerts.gathering.low_without_alert(actor=SYSTEM) if row.channel == main else (),
             head=None if is_told else await self._audit.head(),
         )
 
@@ -179,11 +176,6 @@ class Digests:
             if arrivals.devices:
                 found.append(arrivals)
         return found
-
-    async def _low(self) -> list[JudgedLicences]:
-        installed = await self._profiles.content.installed_apps()
-        low = await self._licenses.below(actor=SYSTEM, installed=installed)
-        return [each for each in low if not each.is_watched and not each.content_token.state.is_ended]
 
     async def begin(self, row: AlertDigest, *, lease: Lease) -> None:
         """Note that a post is begun, before it is. Raises `LeaseLost`."""

@@ -33,6 +33,11 @@ class Kind(StrEnum):
     CONTENT_REVOKED = "content_token_revoked"
     LICENCES = "licences_low"
     DEADLINE = "deadline"
+    DEVICES_WAITING = "devices_waiting"
+    DEVICES_LEFT = "many_devices_left"
+    APPROVERS_FEW = "approvers_too_few"
+    PROFILES_LIMIT = "profiles_near_limit"
+    REQUEST_WAITING = "request_waiting"
 
     @property
     def in_words(self) -> str:
@@ -50,7 +55,7 @@ _ABOUT = {
 
 
 #: Known by `alert list`, Home and the digest alone: their own room posts them.
-NOT_POSTED: frozenset[Kind] = frozenset()
+NOT_POSTED = frozenset({Kind.REQUEST_WAITING})
 
 
 class Level(IntEnum):

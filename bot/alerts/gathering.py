@@ -1,15 +1,17 @@
 """Looking at the rooms below for what is wrong."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from bot.alerts import content_rules, rules
+from bot.access.service import AccessService
+from bot.alerts import content_rules, fleet_rules, rules
 from bot.alerts.facts import Gathered, Kind, PortalUse, Problem
+from bot.assignments.service import AssignmentService
 from bot.backend.profile import Platform
 from bot.deadlines.service import DeadlineService
 from bot.devices.service import DeviceService
-from bot.kit.actor import Actor
+from bot.kit.actor import Actor, Role
 from bot.kit.clock import Clock
 from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
@@ -25,39 +27,47 @@ log = get_logger(__name__)
 #: Return the deactivated people of a workspace among these e-mail addresses, by address; raises an
 #: EnrollbotError when Slack can't tell.
 GoneOf = Callable[[frozenset[str]], Awaitable[Mapping[str, str]]]
+#: Say whether somebody is active and may be more than a viewer; None where Slack does not tell.
+MayAct = Callable[[str], Awaitable[bool | None]]
 
 SYSTEM = Actor.job("alerts")
 #: Tokens are synced once a day, or more often.
 SYNCED_WITHIN = timedelta(hours=25)
 #: Kinds for which Slack has to be asked: looked at less often.
-OF_PEOPLE = frozenset({Kind.MAKER_GONE})
+OF_PEOPLE = frozenset({Kind.MAKER_GONE, Kind.APPROVERS_FEW})
 #: After so long without a look nobody was awake here; looks are seconds apart.
 ASLEEP_AFTER = timedelta(hours=12)
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms that are looked at."""
+
+    tokens: TokenService
+    devices: DeviceService
+    profiles: ProfileService
+    licenses: LicenseService
+    deadlines: DeadlineService
+    assignments: AssignmentService
+    access: AccessService
 
 
 class Gathering:
     """Reads what the rooms know and says what of it is a problem."""
 
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        tokens: TokenService,
-        devices: DeviceService,
-        profiles: ProfileService,
-        licenses: LicenseService,
-        deadlines: DeadlineService,
-        settings: Settings,
-    ) -> None:
+    def __init__(self, rooms: Rooms, *, clock: Clock, settings: Settings) -> None:
+        self._tokens = rooms.tokens
+        self._devices = rooms.devices
+        self._profiles = rooms.profiles
+        self._licenses = rooms.licenses
+        self._deadlines = rooms.deadlines
+        self._assignments = rooms.assignments
+        self._access = rooms.access
         self._clock = clock
-        self._tokens = tokens
-        self._devices = devices
-        self._profiles = profiles
-        self._licenses = licenses
-        self._deadlines = deadlines
         self._settings = settings
         self._up_since = self._last_look = clock.now()
         self.gone_of: GoneOf | None = None
+        self.may_act: MayAct | None = None
 
     async def look(self) -> Gathered:
         """Return what is wrong as far as this database knows; people are left out."""
@@ -72,6 +82,7 @@ class Gathering:
         syncs = await self._devices.sync_facts_of(tokens, {})
         for token in tokens:
             found += rules.token_problems(token, now=now, syncs=syncs[token.id], up_since=self._up_since)
+        found += await self._of_fleets(tokens, now)
         content_tokens = await self._licenses.list_content_tokens(actor=SYSTEM)
         uses = await self._portal_uses() if content_tokens else {}
         licences = await self._looked_at(content_tokens, uses) if content_tokens else []
@@ -94,7 +105,7 @@ class Gathering:
         )
 
     async def look_at_people(self) -> Gathered:
-        """Return what is wrong with people: who made a token and has left."""
+        """Return what is wrong with people: who made a token and has left, and too few who approve."""
         now = self._clock.now()
         tokens = await self._tokens.list_tokens(actor=SYSTEM)
         unknown = set(Kind) - OF_PEOPLE
@@ -104,7 +115,72 @@ class Gathering:
         except EnrollbotError as error:
             log.warning("slack does not say who has left", reason=str(error))
             unknown.add(Kind.MAKER_GONE)
+        few = await self._approvers(tokens, now)
+        if few is None:
+            unknown.add(Kind.APPROVERS_FEW)
+        found += few or []
         return Gathered(now, self._placed(found), _by_id(tokens), unknown)
+
+    async def _of_fleets(self, tokens: Sequence[TokenView], now: datetime) -> list[Problem]:
+        """Return what is wrong with devices, profiles and requests."""
+        used = {token.id: token for token in tokens if token.has_token}
+        waiting, profiles = await self._devices.waiting_by_platform(), await self._profiles.counts()
+        losses = await self._devices.losses(since=now - fleet_rules.LEFT_FOR)
+        lost = {each.token_id for each in losses}
+        counts = await self._devices.counts(sorted(lost)) if lost else {}
+        defaults: dict[str, set[str]] = {}
+        for default in await self._profiles.defaults.of(list(used)) if used else ():
+            defaults.setdefault(default.token_id, set()).add(default.platform.value)
+        found: list[Problem | None] = []
+        for token in used.values():
+            held = profiles.get(token.id, 0)
+            found.append(
+                fleet_rules.waiting_problem(
+                    token,
+                    waiting.get(token.id, {}),
+                    defaults=defaults.get(token.id, ()),
+                    profiles=held,
+                    now=now,
+                )
+            )
+            found.append(
+                fleet_rules.limit_problem(token, held, limit=self._settings.max_profiles_per_token, now=now)
+            )
+            if token.id in lost:
+                own = [each for each in losses if each.token_id == token.id]
+                found.append(fleet_rules.loss_problem(token, own, present=counts[token.id].present, now=now))
+        found += [
+            fleet_rules.request_problem(view, used[view.token_id])
+            for view in await self._assignments.reminding.half_over()
+            if view.token_id in used
+        ]
+        return [each for each in found if each is not None]
+
+    async def _approvers(self, tokens: Sequence[TokenView], now: datetime) -> list[Problem] | None:
+        """Return the tokens with too few people who approve; None where Slack does not tell of all."""
+        if self._settings.approvals != "required" or self.may_act is None:
+            return []
+        found: list[Problem] = []
+        alike: dict[frozenset[str], list[TokenView]] = {}
+        for token in tokens:
+            if token.has_token:
+                alike.setdefault(token.tags, []).append(token)
+        for tags, group in alike.items():
+            could = await self._access.could_hold(Role.APPROVER, tags=tags)
+            active = await self._active(could.people - could.lately, enough=fleet_rules.ENOUGH_APPROVERS)
+            problem = None if could.everybody else fleet_rules.approvers_problem(group, active, now=now)
+            if problem and could.unclear:
+                return None
+            found += [problem] if problem else []
+        return found
+
+    async def _active(self, people: Collection[str], *, enough: int) -> list[str]:
+        """Return who of these is active, or not known not to be; as soon as there are enough, no more."""
+        active: list[str] = []
+        for person in sorted(people):
+            if len(active) < enough and self.may_act and await self.may_act(person) is not False:
+                active.append(person)
+        return active
 
     async def _portal_uses(self) -> dict[str, PortalUse]:
         versions = await self._profiles.content.portal_versions()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from bot.alerts import content_wording
+from bot.alerts import content_wording, fleet_wording
 from bot.alerts.facts import About, AlertView, Kind
 from bot.alerts.words import Told, Words, ago, days, person
 from bot.backend.port import BackendTexts
@@ -168,6 +168,7 @@ _KINDS: Mapping[Kind, Callable[[Words], Told]] = {
     Kind.AWAITING_FILE: _awaiting,
     Kind.SYNC_FAILING: _failing,
     **content_wording.KINDS,
+    **fleet_wording.KINDS,
 }
 
 
@@ -210,4 +211,5 @@ _ENDINGS: Mapping[Kind, Callable[[AlertView, datetime], str]] = {
     Kind.MAKER_GONE: lambda _view, _now: "The token was made by another account, or its maker is back.",
     Kind.AWAITING_FILE: lambda _view, _now: "The server token was uploaded.",
     Kind.SYNC_FAILING: lambda _view, _now: "A sync has succeeded.",
+    **fleet_wording.ENDINGS,
 }

@@ -1,13 +1,18 @@
 """What every kind of alert is told with: an alert in words, and what its texts are filled from. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from bot.alerts.facts import AlertView
 from bot.backend.port import BackendTexts
-from bot.slack.blocks import escape, local_time, mention
+from bot.slack.blocks import escape, local_time, mention, short
 from bot.tokens.facts import NextAction
+
+#: Long names, and many of them, would hide what a text says.
+NAMED_AT_MOST = 5
+NAME_CHARS = 40
 
 
 class Mend(StrEnum):
@@ -16,6 +21,7 @@ class Mend(StrEnum):
     RENEW_CONTENT = "renew content token"
     SHOW_CONTENT = "show content token"
     CERTIFICATE = "upload certificate"
+    REQUEST = "show request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,13 @@ class Words:
     @property
     def portal(self) -> str:
         return escape(self.texts.portal)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Name a few and count the others; all of it escaped."""
+    shown = ", ".join(escape(short(each, NAME_CHARS)) for each in names[:NAMED_AT_MOST])
+    more = len(names) - NAMED_AT_MOST
+    return f"{shown} and {more:,} more" if more > 0 else shown
 
 
 def days(count: int) -> str:

@@ -23,6 +23,13 @@ class Reminding:
             rows = await store.unreminded(session, now=now)
         return [row.id for row in rows if rules.is_half_over(row, now)]
 
+    async def half_over(self) -> list[RequestView]:
+        """Return the undecided requests half of whose time is over; for jobs alone."""
+        now = self._books.clock.now()
+        async with self._books.db.read() as session:
+            rows = await store.undecided(session, now=now)
+            return [await self._books.view(session, row) for row in rows if rules.is_half_over(row, now)]
+
     async def take(self, request_id: str) -> RequestView | None:
         """Take a reminder up, with who may decide; None where it is decided, or another replica posts it."""
         async with self._books.db.begin() as session:

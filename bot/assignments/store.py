@@ -152,6 +152,14 @@ async def in_state(session: AsyncSession, state: RequestState) -> Sequence[Reque
     return (await session.scalars(sa.select(Request).where(col(Request.state) == state.value))).all()
 
 
+async def undecided(session: AsyncSession, *, now: datetime) -> Sequence[Request]:
+    """Return undecided requests that have time left."""
+    query = sa.select(Request).where(
+        col(Request.state) == RequestState.PENDING.value, col(Request.expires_at) > now
+    )
+    return (await session.scalars(query.order_by(col(Request.expires_at)))).all()
+
+
 async def unreminded(session: AsyncSession, *, now: datetime) -> Sequence[Request]:
     """Return undecided requests that have a card and time left, and were not reminded of."""
     query = sa.select(Request).where(

@@ -259,6 +259,16 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """How many devices a finished sync marked removed, of how many there were."""
+
+    token_id: str
+    removed: int
+    devices_before: int
+    ended_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Unjudged:
     """A finished sync whose arrivals were not looked at yet: devices that came after `since`, up to `until`.
 

@@ -10,7 +10,7 @@ from bot.backend.profile import Platform
 from bot.devices import rules, store
 from bot.devices.asking import Asking, WorkOn
 from bot.devices.books import SYSTEM, Books
-from bot.devices.facts import Arrival, Arrived, DeviceCounts
+from bot.devices.facts import Arrival, Arrived, DeviceCounts, Loss
 from bot.devices.leaving import Leaving
 from bot.devices.lists import Lists
 from bot.devices.models import DeviceKind
@@ -136,6 +136,27 @@ class DeviceService:
             has = rules.has_profile(kind.profile_status, kind.profile_uuid)
             found[kind.token_id, kind.family, kind.profile_uuid if has else None] += devices
         return [Arrived(*which, devices) for which, devices in found.items()]
+
+    async def waiting_by_platform(self) -> dict[str, dict[str, int]]:
+        """Return how many present devices of each token wait for a profile, by platform; for jobs alone."""
+        async with self._books.db.read() as session:
+            kinds = await store.kinds_without_profile(session)
+        found: dict[str, dict[str, int]] = {}
+        for kind in kinds:
+            if rules.waits(kind.profile_status, kind.profile_uuid, missing=()):
+                platforms = found.setdefault(kind.token_id, {})
+                platforms[kind.platform] = platforms.get(kind.platform, 0) + kind.devices
+        return found
+
+    async def losses(self, *, since: datetime) -> list[Loss]:
+        """Return which syncs marked devices removed since a moment, the oldest first; for jobs alone."""
+        async with self._books.db.read() as session:
+            rows = await store.losses(session, since=since)
+        return [
+            Loss(row.token_id, row.removed, row.devices_before, row.ended_at)
+            for row in rows
+            if row.ended_at is not None
+        ]
 
     async def gone_from(self, token_id: str, serials: Sequence[str]) -> int:
         """Return how many of these devices are not present on a token any more."""

@@ -267,6 +267,16 @@ async def kinds_carrying(session: AsyncSession, uuids: Sequence[str]) -> Sequenc
     return (await session.scalars(query)).all()
 
 
+async def kinds_without_profile(session: AsyncSession) -> Sequence[DeviceKind]:
+    """Return the kinds of present devices that may have no profile, of all tokens."""
+    query = sa.select(DeviceKind).where(
+        col(DeviceKind.devices) > 0,
+        col(DeviceKind.state) == DeviceState.PRESENT.value,
+        sa.or_(col(DeviceKind.profile_uuid).is_(None), col(DeviceKind.profile_status) == "empty"),
+    )
+    return (await session.scalars(query)).all()
+
+
 async def uuids_by_token(session: AsyncSession) -> dict[str, set[str]]:
     """Return the profile UUIDs that present devices of each token have."""
     query = (
@@ -670,6 +680,14 @@ async def newest_sync(
         query = query.where(col(Sync.state).in_([state.value for state in states]))
     query = query.order_by(col(Sync.started_at).desc(), col(Sync.id).desc()).limit(1)
     return (await session.scalars(query)).one_or_none()
+
+
+async def losses(session: AsyncSession, *, since: datetime) -> Sequence[Sync]:
+    """Return the syncs that finished after a moment and marked devices removed, the oldest first."""
+    query = sa.select(Sync).where(
+        col(Sync.state) == SyncState.FINISHED.value, col(Sync.ended_at) > since, col(Sync.removed) > 0
+    )
+    return (await session.scalars(query.order_by(col(Sync.ended_at)))).all()
 
 
 async def newest_good(session: AsyncSession, token_ids: Sequence[str]) -> dict[str, datetime]:

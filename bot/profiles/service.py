@@ -143,6 +143,11 @@ class ProfileService:
             shown, _ = await self._books.one(session, profile_id, actor, seen=seen, role=Role.VIEWER)
         return shown
 
+    async def counts(self) -> dict[str, int]:
+        """Return how many profiles each token has that has any; for jobs alone."""
+        async with self._books.db.read() as session:
+            return await store.counts(session)
+
     async def versions(self, profile_id: str, *, actor: Actor) -> list[VersionView]:
         """Return every version of a profile, the newest first."""
         seen = await self._books.seen(actor)

@@ -128,6 +128,16 @@ async def count(session: AsyncSession, token_id: str) -> int:
     return int((await session.execute(query)).scalar_one())
 
 
+async def counts(session: AsyncSession) -> dict[str, int]:
+    """Return how many profiles each token has that has any."""
+    query = (
+        sa.select(col(Profile.token_id), sa.func.count())
+        .where(col(Profile.removed_at).is_(None))
+        .group_by(col(Profile.token_id))
+    )
+    return {token_id: count for token_id, count in await session.execute(query)}
+
+
 async def lock(session: AsyncSession) -> None:
     """Let one transaction at a time count the profiles of a token. SQLite has one writer anyway."""
     if session.get_bind().dialect.name == "postgresql":

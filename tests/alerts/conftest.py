@@ -10,10 +10,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from bot.alerts import gathering
 from bot.alerts.digest_jobs import DigestRunner
 from bot.alerts.digests import Digests
 from bot.alerts.facts import AlertView
-from bot.alerts.gathering import Gathering
 from bot.alerts.jobs import AlertRunner
 from bot.alerts.service import AlertService
 from bot.kit.background import Background
@@ -166,13 +166,17 @@ class Desk:
             tokens=self.rooms.tokens,
             licenses=self.rooms.licenses,
             deadlines=self.rooms.deadlines,
-            gathering=Gathering(
+            gathering=gathering.Gathering(
+                gathering.Rooms(
+                    tokens=self.rooms.tokens,
+                    devices=self.rooms.devices,
+                    profiles=self.rooms.profiles,
+                    licenses=self.rooms.licenses,
+                    deadlines=self.rooms.deadlines,
+                    assignments=self.rooms.assignments,
+                    access=self.rooms.access,
+                ),
                 clock=self.clock,
-                tokens=self.rooms.tokens,
-                devices=self.rooms.devices,
-                profiles=self.rooms.profiles,
-                licenses=self.rooms.licenses,
-                deadlines=self.rooms.deadlines,
                 settings=self.settings,
             ),
             settings=self.settings,
@@ -193,7 +197,6 @@ class Desk:
                 tokens=self.rooms.tokens,
                 devices=self.rooms.devices,
                 profiles=self.rooms.profiles,
-                licenses=self.rooms.licenses,
             ),
             poster=poster,
             leases=leases,

@@ -166,7 +166,10 @@ async def test_company_portal_is_weighed_against_the_devices_that_still_need_it(
     uuid = profile.profile_uuid
     for number in range(60):
         server.put(device(f"A{number}", profile_uuid=uuid, profile_status="assigned"))
-    server.put(device("SET-UP", profile_uuid=uuid, profile_status="pushed"), device("OTHER"))
+    server.put(
+        device("SET-UP", profile_uuid=uuid, profile_status="pushed"),
+        device("OTHER", profile_status="removed"),
+    )
     await desk.rooms.sync("paris")
     assert await has_left(desk, location, 80) == []
     assert await has_left(desk, location, 55) == [

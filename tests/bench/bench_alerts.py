@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import perf_counter
 
-from bot.alerts.gathering import Gathering
+from bot.alerts import gathering
 from bot.alerts.service import AlertService
 from bot.backend.profile import Authentication, ProfileSettings
 from bot.kit.db import Database
@@ -72,13 +72,17 @@ async def measure(url: str) -> None:
     settings = Settings(channel="COPS")
     rooms = Rooms.open(db, clock, Keyring([b"k" * 32]), settings=settings)
     await fill(rooms)
-    gathering = Gathering(
+    looking = gathering.Gathering(
+        gathering.Rooms(
+            tokens=rooms.tokens,
+            devices=rooms.devices,
+            profiles=rooms.profiles,
+            licenses=rooms.licenses,
+            deadlines=rooms.deadlines,
+            assignments=rooms.assignments,
+            access=rooms.access,
+        ),
         clock=clock,
-        tokens=rooms.tokens,
-        devices=rooms.devices,
-        profiles=rooms.profiles,
-        licenses=rooms.licenses,
-        deadlines=rooms.deadlines,
         settings=settings,
     )
     alerts = AlertService(
@@ -88,7 +92,7 @@ async def measure(url: str) -> None:
         tokens=rooms.tokens,
         licenses=rooms.licenses,
         deadlines=rooms.deadlines,
-        gathering=gathering,
+        gathering=looking,
         settings=settings,
     )
     await alerts.look()
@@ -96,7 +100,7 @@ async def measure(url: str) -> None:
     for _ in range(TIMES):
         clock.move(timedelta(seconds=10))
         began = perf_counter()
-        gathered = await gathering.look()
+        gathered = await looking.look()
         looked = perf_counter()
         await alerts.apply(gathered)
         written = perf_counter()

@@ -62,6 +62,7 @@ class Rooms:
     licenses: LicenseService
     content: FakeContentBackend
     deadlines: DeadlineService
+    access: AccessService
 
     @classmethod
     def open(
@@ -111,11 +112,12 @@ class Rooms:
             settings=used,
             profiles=profiles,
         )
+        access = AccessService(db=db, clock=clock, audit=audit, settings=used)
         books = RequestBooks(
             db=db,
             clock=clock,
             audit=audit,
-            access=AccessService(db=db, clock=clock, audit=audit, settings=used),
+            access=access,
             tokens=tokens,
             profiles=profiles,
             settings=used,
@@ -124,7 +126,7 @@ class Rooms:
         deadlines = DeadlineService(db=db, clock=clock, audit=audit, settings=used, texts=service.texts)
         return cls(
             *(db, clock, service, audit, tokens, devices, leases, profiles, assignments, licenses, content),
-            deadlines,
+            *(deadlines, access),
         )
 
     async def add_token(self, name: str, *, tags: tuple[str, ...] = ()) -> tuple[FakeServer, TokenView]:

@@ -14,19 +14,19 @@ async def look(house: House, length: timedelta = timedelta(seconds=10)) -> None:
     await house.quiet()
 
 
-def alert_of(house: House) -> dict[str, object]:
-    """Return the alert's one message."""
+def alert_of(house: House, kind: str = "token_expiry") -> dict[str, object]:
+    """Return the one message of the alert of a kind."""
     (found,) = [
         message
         for message in house.slack.workspace.messages(CHANNEL)
-        if (message.get("metadata") or {}).get("event_type") == "alert"
+        if kind == (message.get("metadata") or {}).get("event_payload", {}).get("kind")
         and message.get("thread_ts") in (None, message["ts"])
     ]
     return found
 
 
 async def test_an_alert_is_taken_on_snoozed_and_closed_by_the_renewal(house: House) -> None:
-    await house.has_token("paris", devices=3)
+    await house.has_token("paris", devices=0)
     house.clock.move(timedelta(days=353))
     await house.settle()
     await look(house)
@@ -54,7 +54,7 @@ async def test_terms_are_one_alert_of_their_organisation_and_checked_from_it(hou
     house.apple.sign_terms(signed=False)
     await house.waits(timedelta(hours=1, minutes=1))
     await look(house)
-    text = str(alert_of(house)["text"])
+    text = str(alert_of(house, "terms_not_signed")["text"])
     assert "has new Apple terms to accept" in text
     assert "tokens lyon, paris" in text
     assert "still not accepted" in await house.presses(house.ben, "Check again")
@@ -62,11 +62,11 @@ async def test_terms_are_one_alert_of_their_organisation_and_checked_from_it(hou
     heard = await house.presses(house.ben, "Check again")
     assert "syncing" in heard.text.lower()
     await look(house)
-    assert "The terms are accepted" in str(alert_of(house)["text"])
+    assert "The terms are accepted" in str(alert_of(house, "terms_not_signed")["text"])
 
 
 async def test_what_a_person_may_not_do_with_alerts_is_refused(house: House) -> None:
-    await house.has_token("paris", devices=3)
+    await house.has_token("paris", devices=0)
     house.clock.move(timedelta(days=364, hours=12))
     await house.settle()
     await look(house)

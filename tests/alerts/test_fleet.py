@@ -1,0 +1,227 @@
+"""What is told of devices, profiles and people who approve, and what ends it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bot.alerts import fleet_rules
+from bot.alerts.blocks import Writer
+from bot.alerts.facts import Level, Problem
+from bot.backend.profile import Platform
+from bot.devices.facts import Loss
+from bot.kit.actor import Actor, Role
+from bot.kit.db import Database
+from bot.kit.secrets import Keyring
+from bot.sandbox.slack.blocks import check_message_blocks
+from tests.alerts.conftest import Desk, SlackFake, open_desk
+from tests.builders import NOW, alert_view, token_view
+from tests.fakes.backend import TEXTS, device
+from tests.fakes.clock import FakeClock
+from tests.fakes.rooms import ADMIN
+
+DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
+PARIS = token_view()
+WRITER = Writer(texts=TEXTS, slash="/enroll")
+
+
+def told(problem: Problem | None) -> list[str]:
+    """Return what the alert's message says, a line each, once Slack would have taken it."""
+    assert problem is not None
+    shared = ("kind", "subject", "subject_name", "level", "facts", "since", "token_ids")
+    message = WRITER.main(alert_view(**{name: getattr(problem, name) for name in shared}), now=NOW)
+    check_message_blocks(message.blocks)
+    text: str = message.blocks[0]["text"]["text"]
+    return text.replace("*", "").split("\n")
+
+
+# Devices that wait
+
+
+@pytest.mark.parametrize(
+    ("waiting", "defaults", "profiles", "age", "devices"),
+    [
+        ({"ios": 40, "macos": 2}, (), 1, DAY, 42),
+        ({"ios": 40, "macos": 2}, ("ios",), 1, DAY, 2),
+        ({"ios": 40}, ("ios",), 1, DAY, None),
+        ({}, (), 1, DAY, None),
+        ({"ios": 40}, (), 0, DAY - timedelta(seconds=1), None),
+        ({"ios": 40}, (), 0, DAY, 40),
+        ({"ios": 40}, (), 1, timedelta(), 40),
+    ],
+)
+def test_devices_wait_where_no_default_is_for_them_from_the_first_profile_or_day_on(
+    waiting: dict[str, int], defaults: Sequence[str], profiles: int, age: timedelta, devices: int | None
+) -> None:
+    token = replace(PARIS, installed_at=NOW - age)
+    found = fleet_rules.waiting_problem(token, waiting, defaults=defaults, profiles=profiles, now=NOW)
+    assert (found.facts["devices"] if found else None) == devices
+    assert found is None or found.level is Level.WARNING
+
+
+def test_what_waits_is_told_by_platform_with_how_a_default_is_set() -> None:
+    waiting = {"macos": 2, "ios": 40}
+    found = fleet_rules.waiting_problem(PARIS, waiting, defaults=(), profiles=1, now=NOW)
+    lines = told(found)
+    assert lines[0] == "42 devices of token paris have no profile and will get none by default"
+    assert lines[1].startswith("Example Trust · 40 iOS and iPadOS, 2 macOS · since ")
+    assert "start unmanaged" in lines[2]
+    assert "`/enroll token default paris PROFILE`" in lines[3]
+    without = fleet_rules.waiting_problem(PARIS, {"other": 1}, defaults=(), profiles=0, now=NOW)
+    assert "1 device of token paris has no profile" in told(without)[0]
+    assert "`/enroll profile create --token paris`" in told(without)[3]
+
+
+async def test_a_default_ends_it_and_one_that_was_unassigned_does_not_wait(desk: Desk) -> None:
+    token, server = await desk.token(300)
+    uuid = server.put_profile({"profile_name": "Sales iPad"})
+    server.put(*(device(f"WAITS{each}") for each in range(3)), device("TAKEN", profile_status="removed"))
+    await desk.rooms.sync("paris")
+    (profile,) = await desk.rooms.profiles.adopt(token.id, [uuid])
+    assert await desk.look() == [
+        "post: 3 devices of token paris have no profile and will get none by default"
+    ]
+    async with desk.db.begin() as session:
+        await desk.rooms.profiles.defaults.change_in(session, token, list(Platform), profile.id, actor=ADMIN)
+    assert (await desk.look(MINUTE))[-1].startswith("reply: Resolved")
+
+
+# Devices that left
+
+
+def loss(removed: int, before: int = 1000, *, ago: timedelta = DAY) -> Loss:
+    return Loss(PARIS.id, removed, before, NOW - ago)
+
+
+@pytest.mark.parametrize(
+    ("losses", "present", "removed"),
+    [
+        ([loss(20)], 980, None),
+        ([loss(21)], 979, 21),
+        ([loss(5, 100)], 95, None),
+        ([loss(6, 100)], 94, 6),
+        ([loss(21)], 1000, None),
+        ([loss(30, ago=2 * DAY), loss(1)], 969, 30),
+        ([loss(30, ago=7 * DAY)], 970, None),
+        ([], 1000, None),
+    ],
+)
+def test_many_devices_that_left_are_told_for_a_week_or_until_as_many_are_there(
+    losses: list[Loss], present: int, removed: int | None
+) -> None:
+    found = fleet_rules.loss_problem(PARIS, losses, present=present, now=NOW)
+    assert (found.facts["removed"] if found else None) == removed
+
+
+def test_who_left_is_told_with_where_to_look_and_listed_by_a_query() -> None:
+    found = fleet_rules.loss_problem(PARIS, [loss(34, 812)], present=778, now=NOW)
+    lines = told(found)
+    assert lines[0].startswith("34 devices of token paris have left (of 812, seen by the sync of ")
+    assert "Enrolled devices keep working" in lines[2]
+    assert "who moved them" in lines[3]
+    message = WRITER.main(
+        alert_view(kind=found.kind, facts=found.facts, token_ids=found.token_ids),  # type: ignore[union-attr]
+        now=NOW,
+    )
+    assert "token:paris removed:2026-04-30" in str(message.blocks)
+
+
+async def test_devices_that_come_back_end_it(desk: Desk) -> None:
+    _, server = await desk.token(300)
+    devices = [device(f"D{each}", profile_uuid="A" * 32, profile_status="assigned") for each in range(10)]
+    server.put(*devices)
+    await desk.rooms.sync("paris")
+    server.take("D1", "D2")
+    await desk.rooms.sync("paris")
+    assert await desk.look() == ["post: 2 devices of token paris have left"]
+    server.put(*devices[1:3])
+    await desk.rooms.sync("paris")
+    assert (await desk.look(MINUTE))[-1].startswith("reply: Resolved")
+
+
+# Profiles, approvers and requests
+
+
+@pytest.mark.parametrize(("profiles", "limit", "is_near"), [(89, 100, False), (90, 100, True), (9, 10, True)])
+def test_a_token_is_near_its_limit_of_profiles_from_nine_tenths_on(
+    profiles: int, limit: int, is_near: bool
+) -> None:
+    found = fleet_rules.limit_problem(PARIS, profiles, limit=limit, now=NOW)
+    assert (found is not None) is is_near
+    assert not found or f"Token paris has {profiles} of at most {limit} profiles" in told(found)[0]
+
+
+async def test_the_profiles_of_each_token_are_counted(
+    sqlite_database: Database, clock: FakeClock, keyring: Keyring, slack: SlackFake
+) -> None:
+    desk = open_desk(sqlite_database, clock, keyring, slack, max_profiles_per_token=10)
+    token, server = await desk.token(300)
+    uuids = [server.put_profile({"profile_name": f"Profile {number}"}) for number in range(9)]
+    await desk.rooms.profiles.adopt(token.id, uuids[:8])
+    assert await desk.look() == []
+    await desk.rooms.profiles.adopt(token.id, uuids[8:])
+    assert await desk.look() == ["post: Token paris has 9 of at most 10 profiles"]
+
+
+def test_one_approver_alone_and_none_at_all_are_told_apart() -> None:
+    alone = fleet_rules.approvers_problem([PARIS, token_view("lyon")], ["U0ANA"], now=NOW)
+    assert told(alone)[0] == "Only <@U0ANA> may approve requests for tokens paris, lyon"
+    nobody = fleet_rules.approvers_problem([PARIS], [], now=NOW)
+    assert told(nobody)[0] == "Nobody may approve requests for token paris"
+    assert fleet_rules.approvers_problem([PARIS], ["U0ANA", "U0BEN"], now=NOW) is None
+
+
+async def test_who_has_left_slack_does_not_count_as_approver(desk: Desk) -> None:
+    gone: set[str] = set()
+    unknown: set[str] = set()
+
+    async def may_act(person: str) -> bool | None:
+        return None if person in unknown else person not in gone
+
+    desk.service.gathering.may_act = may_act
+    await desk.token(300)
+    await desk.token(300, "lyon")
+    setup = Actor.cli("setup")
+    for person in ("U0ANA", "U0BEN"):
+        await desk.rooms.access.grant(person, role=Role.APPROVER, tags=None, actor=setup)
+    await desk.runner.look_at_people(desk.clock.now())
+    assert desk.slack.take_log() == []
+    gone.add("U0BEN")
+    await desk.runner.look_at_people(desk.clock.now())
+    assert desk.slack.take_log() == ["post: Only <@U0ANA> may approve requests for tokens lyon, paris"]
+    # Of whom Slack does not tell anything nobody says that they have left.
+    unknown.add("U0BEN")
+    desk.clock.move(MINUTE)
+    await desk.runner.look_at_people(desk.clock.now())
+    assert desk.slack.take_log()[-1].startswith("reply: Resolved")
+
+
+async def test_a_request_half_of_whose_time_is_over_is_listed_and_posted_by_its_own_room(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, _ = await desk.token(300)
+    waiting: Any = SimpleNamespace(
+        id="R" * 32,
+        number=12,
+        token_id=token.id,
+        requested_by="U0ANA",
+        requested_at=desk.clock.now() - DAY,
+        made_at=desk.clock.now() - DAY,
+        expires_at=desk.clock.now() + DAY,
+        devices=412,
+    )
+    requests = [waiting]
+
+    async def half_over() -> list[Any]:
+        return requests
+
+    monkeypatch.setattr(desk.rooms.assignments.reminding, "half_over", half_over)
+    assert await desk.look() == []
+    (view,) = await desk.service.open_alerts(actor=ADMIN)
+    assert WRITER.line(view, now=NOW).startswith("*REQ-12 waits for a decision* (412 devices, token paris)")
+    requests.clear()
+    assert await desk.look(MINUTE) == []
+    assert await desk.service.open_alerts(actor=ADMIN) == []
