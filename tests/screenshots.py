@@ -8,19 +8,23 @@ import io
 import shutil
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from PIL import Image
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from bot.sandbox.run import Sandbox, sandbox
 from tests.fakes.browser import PAST_FIRST_VISIT, chromium
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 MOST_BYTES = 150_000
-WIDE = {"width": 1280, "height": 800}
-TALL = {"width": 1280, "height": 720}
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+TALL: ViewportSize = {"width": 1280, "height": 1150}
+THREAD = {"width": 1280, "height": 1440}
 PHONE = {"width": 390, "height": 780}
+#: What stands behind the name of a picture, by the colours of the page.
+SCHEMES = {"light": "", "dark": "-dark"}
 DEVICES = 400
 COLOURS = 96
 PATIENCE_MS = 20_000
@@ -65,6 +69,11 @@ async def walk(browser: Browser, box: Sandbox) -> None:
     page = await opened(browser, box, viewport=WIDE)
     messages = page.get_by_role("article")
     await expect(messages.filter(has_text=f"{DEVICES} devices now")).to_be_visible()
+    await expect(messages.filter(has_text="new Apple terms to accept").last).to_be_visible()
+    # What is counted is shown a few seconds later.
+    box.move_clock(timedelta(seconds=20))
+    await expect(messages.filter(has_text="devices still need one").last).to_be_attached()
+    await alerts(browser, box, page)
 
     await types(page, "/enroll device list model:iPad")
     listed = messages.filter(has_text="model:iPad").last
@@ -91,25 +100,55 @@ async def walk(browser: Browser, box: Sandbox) -> None:
     await keep(page, "behind-the-scenes")
     await page.context.close()
 
-    dark = await opened(browser, box, viewport=TALL, color_scheme="dark")
-    await dark.get_by_role("navigation", name="Channels").get_by_role("button", name="enrollbot").click()
-    await dark.get_by_role("tab", name="Home").click()
-    await expect(dark.get_by_role("region", name="Home")).to_contain_text("paris")
-    await keep(dark, "home-dark")
-    await dark.context.close()
+    for scheme, name in SCHEMES.items():
+        home = await opened(browser, box, viewport=TALL, color_scheme=scheme)
+        await home.get_by_role("navigation", name="Channels").get_by_role("button", name="enrollbot").click()
+        await home.get_by_role("tab", name="Home").click()
+        await expect(home.get_by_role("region", name="Home")).to_contain_text("Licences left")
+        await keep(home, f"home{name}")
+        await home.context.close()
 
     phone = await opened(browser, box, viewport=PHONE, has_touch=True)
     await types(phone, "/enroll status")
     await expect(phone.get_by_role("article").last).to_contain_text("shows what you can do")
     await keep(phone, "phone")
     await phone.context.close()
+    await ladder(browser, box)
+
+
+async def alerts(browser: Browser, box: Sandbox, page: Page) -> None:
+    """Keep what a newcomer is told at once."""
+    await page.set_viewport_size(TALL)
+    await keep(page, "alerts")
+    await page.set_viewport_size(WIDE)
+    dark = await opened(browser, box, viewport=TALL, color_scheme="dark")
+    await expect(dark.get_by_text("devices still need one").last).to_be_visible()
+    await keep(dark, "alerts-dark")
+    await dark.context.close()
+
+
+async def ladder(browser: Browser, box: Sandbox) -> None:
+    """Let a token come to its end, and keep the thread of its alert."""
+    page = await opened(browser, box, viewport=TALL)
+    for days, told in ((5, "expires in 7 days"), (6, "expires in 1 day"), (2, "expired 1 day ago")):
+        box.move_clock(timedelta(days=days))
+        await expect(page.get_by_text(f"Token paris {told}").last).to_be_attached()
+    await page.context.close()
+    for scheme, name in SCHEMES.items():
+        page = await opened(browser, box, viewport=THREAD, color_scheme=scheme)
+        await page.get_by_role("button", name="replied to a thread").last.click()
+        thread = page.get_by_role("complementary", name="Thread")
+        await expect(thread).to_contain_text("expired 1 day ago")
+        await page.mouse.move(0, 0)
+        await keep(page, f"alert-ladder{name}")
+        await page.context.close()
 
 
 async def profile_and_request(page: Page) -> None:
     """Define a profile as Ana and ask for it as Ben; keep the wizard and the card."""
-    await types(page, "/enroll profile create")
+    await types(page, "/enroll profile create --token paris")
     form = page.get_by_role("dialog")
-    await form.get_by_label("Name", exact=True).fill("Sales iPad")
+    await form.get_by_label("Name", exact=True).fill("Kiosk iPad")
     for heading in ("MDM server URL", "Department"):
         await form.get_by_role("button", name="Next").click()
         await expect(form.get_by_text(heading, exact=True).first).to_be_visible()
@@ -124,7 +163,8 @@ async def profile_and_request(page: Page) -> None:
     await page.keyboard.press("Escape")
     await be(page, "Ana", "Ben")
     await types(
-        page, '/enroll assign "Sales iPad" --where model:"iPad Air" --reason "Sales refresh, ticket 4711"'
+        page,
+        '/enroll assign "Kiosk iPad" --where token:paris model:"iPad Air" --reason "New kiosks, ticket 4711"',
     )
     await page.get_by_role("button", name="Send for approval").last.click()
     asked = page.get_by_role("dialog").or_(page.get_by_text("sent for approval").last)

@@ -71,8 +71,9 @@ def _steps(slash: str, *, token: str, server_url: str) -> list[Json]:
             "title": f"The token {token} is renewed",
             "text": (
                 "It works for another year, the channel was told, and its devices are being synced. Next, "
-                f"`{slash} token add lyon` adds a second one, and *Behind the scenes* shows each request "
-                "that you just brought about."
+                f"`{slash} alert list` shows what else is wrong here and what mends it, `{slash} token add "
+                "lyon` adds another token, and *Behind the scenes* shows each request that you just brought "
+                "about."
             ),
         },
     ]
