@@ -65,7 +65,7 @@ def _content_expiry(words: Words) -> Told:
         means = _content_means(words, when="After that")
     return Told(
         headline=headline,
-        aside=f"({local_time(expires_at, words.now)})",
+        aside=f"({local_time(expires_at, words.now, stays=True)})",
         where=_where(words),
         means=means,
         next=_renew(words),
@@ -235,9 +235,10 @@ def _deadline(words: Words) -> Told:
     else:
         headline = f"Deadline {name} {'is over' if is_over else f'is in {left}'}"
     added = f"dded by {person(words.view.facts.get('added_by'))}"
+    when = on(date.fromisoformat(day)) if isinstance(day, str) else local_time(at, words.now, stays=True)
     return Told(
         headline=headline,
-        aside=f"({on(date.fromisoformat(day)) if isinstance(day, str) else local_time(at, words.now)})",
+        aside=f"({when})",
         where=f"Topic {code(topic)} · a{added}" if topic else f"A{added}",
         means=_deadline_means(words, is_over=is_over),
         next=_deadline_next(words),

@@ -37,7 +37,7 @@ def _expiry(words: Words) -> Told:
     who = f"{best} is best; another" if best else "An"
     return Told(
         headline=f"Token {token} expires in {days(left)}",
-        aside=f"({local_time(expires_at, words.now)})",
+        aside=f"({local_time(expires_at, words.now, stays=True)})",
         where=_where(words),
         means=(
             "Enrolled devices keep working. After that, new devices are no longer seen here and get no"
@@ -56,7 +56,7 @@ def _expired(words: Words, token: str, expires_at: datetime) -> Told:
     last = words.time("last_sync_at")
     return Told(
         headline=f"Token {token} expired {ago(words.now - expires_at)}",
-        aside=f"({local_time(expires_at, words.now)})",
+        aside=f"({local_time(expires_at, words.now, stays=True)})",
         where=" · ".join(part for part in (words.fact("org"), f"last good sync {last}") if part),
         means=(
             "Enrolled devices keep working. New devices get no profile; switched on now, they can start"

@@ -88,13 +88,16 @@ def mention_group(group_id: str) -> str:
     return f"<!subteam^{escape(group_id)}>"
 
 
-def local_time(moment: datetime, now: datetime | None = None) -> str:
-    """Return a moment that Slack shows in the reader's zone, such as "May 12th, 2027 at 09:12".
+def local_time(moment: datetime, now: datetime | None = None, *, stays: bool = False) -> str:
+    """Return a moment that Slack shows in the reader's zone, such as "today at 09:12".
 
-    The fallback, for clients that cannot, is UTC; its year is left out when it is the year of `now`.
+    With `stays` it is always a date, for a text that is read days later: what was "tomorrow" when it was
+    said would read "yesterday". The fallback, for clients that cannot, is UTC; its year is left out when
+    it is the year of `now`.
     """
+    day = "{date_short}" if stays else "{date_short_pretty}"
     form = "%a %-d %b, %H:%M UTC" if now and now.year == moment.year else "%a %-d %b %Y, %H:%M UTC"
-    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} at {{time}}|{moment.strftime(form)}>"
+    return f"<!date^{int(moment.timestamp())}^{day} at {{time}}|{moment.strftime(form)}>"
 
 
 def trim(text: str, limit: int) -> str:

@@ -67,6 +67,7 @@ def test_times_are_shown_in_the_readers_zone_with_utc_to_fall_back_on() -> None:
         f"<!date^{stamp}^{{date_short_pretty}} at {{time}}|Wed 12 May 2027, 09:12 UTC>"
     )
     assert "|Wed 12 May, 09:12 UTC>" in blocks.local_time(NOON, NOON)
+    assert "^{date_short} at {time}|" in blocks.local_time(NOON, NOON, stays=True)
 
 
 def test_a_message_carries_the_facts_of_its_blocks() -> None:
