@@ -1,12 +1,15 @@
 """How requests are shown: previews, cards, progress, results. Pure."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+
+import msgspec
 
 from bot.assignments import rules, wording
 from bot.assignments.books import NAMED, sentences
 from bot.assignments.errors import AlreadyDecided
-from bot.assignments.facts import DeviceResultRow, RequestView
+from bot.assignments.facts import DeviceResultRow, ListKey, RequestPage, RequestView
 from bot.assignments.models import Action, Outcome, RequestState
 from bot.backend.port import BackendTexts
 from bot.kit.errors import EnrollbotError
@@ -44,9 +47,18 @@ STOP = "request.stop"
 AGAIN = "request.again"
 UNDO = "request.undo"
 CSV = "request.csv"
+SHOW_PREVIEW = "request.show_preview"
+PREVIOUS = "request.list.previous"
+NEXT = "request.list.next"
+EXPORT = "request.list.export"
+LIST_FILE = "requests.csv"
 WITH_WAITING = "request.with_waiting"
 WITHOUT_WAITING = "request.without_waiting"
 
+_COLUMNS = (
+    *("request", "action", "state", "token", "profile", "devices", "requested_by", "requested_at"),
+    *("reason", "decided_by", "decided_at", "decision_reason", "ended_at"),
+)
 _IN_WORDS = {
     Outcome.WAITING: "waiting",
     Outcome.SENT: "being sent",
@@ -485,26 +497,64 @@ def told_requester(view: RequestView) -> Message:
     return Message.of(section("\n".join(lines)), *([actions(*row)] if row else []))
 
 
-def request_list(views: Sequence[RequestView], *, slash: str, now: datetime, approvals: str) -> Message:
-    if not views:
+def request_list(page: RequestPage, *, slash: str, now: datetime) -> Message:
+    """Show a page of a list, with the way to its neighbours and to the whole as CSV."""
+    if not page.rows:
         return Message.of(section(f"*No requests.* Ask for one: {code(f'{slash} assign PROFILE SERIAL')}"))
-    blocks: list[Block] = [section("*Assignment requests*")]
-    for view in views[:20]:
+    blocks: list[Block] = [section("*Your requests*" if page.is_mine else "*Assignment requests*")]
+    for view in page.rows:
         at = local_time(view.requested_at or view.made_at, now)
         about = "" if wording.is_about_token(view) else f" · token {escape(view.token_name)}"
         line = f"*{view.label}* · {what(view)}{about}\n{view.state.value} · {mention(view.requested_by)} {at}"
+        # Nobody sends what they have not read.
         is_preview = view.state is RequestState.PREVIEW
-        blocks.append(
-            section(
-                line,
-                button(_send_label(approvals), action_id=SEND, value=view.id)
-                if is_preview
-                else button("Details", action_id=DETAILS, value=view.id),
-            )
-        )
-    if len(views) > 20:
-        blocks.append(context(f"… and {len(views) - 20} more"))
-    return Message.of(*blocks)
+        shows = ("Show", SHOW_PREVIEW) if is_preview else ("Details", DETAILS)
+        blocks.append(section(line, button(shows[0], action_id=shows[1], value=view.id)))
+    row = []
+    if page.previous is not None:
+        row.append(button("Previous", action_id=PREVIOUS, value=_place(page, before=page.previous)))
+    if page.next is not None:
+        row.append(button("Next", action_id=NEXT, value=_place(page, after=page.next)))
+    row.append(button("Export CSV", action_id=EXPORT, value=_place(page)))
+    return Message.of(*blocks, actions(*row))
+
+
+def _place(page: RequestPage, *, after: ListKey | None = None, before: ListKey | None = None) -> str:
+    keys = {"after": after, "before": before}
+    return json.dumps({"mine": page.is_mine, **{name: key for name, key in keys.items() if key is not None}})
+
+
+def place_of(value: str) -> tuple[bool, ListKey | None, ListKey | None]:
+    """Read what a list's button carries: mine, after, before. Anything unreadable is the first page."""
+    try:
+        place = msgspec.json.decode(value, type=_Place)
+    except (msgspec.DecodeError, ValueError):
+        return False, None, None
+    return place.mine, place.after, place.before
+
+
+class _Place(msgspec.Struct):
+    mine: bool = False
+    after: ListKey | None = None
+    before: ListKey | None = None
+
+
+def list_rows(views: Sequence[RequestView], *, with_header: bool) -> bytes:
+    """Return requests as lines of a file for spreadsheets, times in UTC."""
+    rows = csv_lines([*([_COLUMNS] if with_header else []), *(_cells(view) for view in views)])
+    return BYTE_ORDER_MARK + rows if with_header else rows
+
+
+def _cells(view: RequestView) -> list[str]:
+    return [
+        *(view.label, view.action.value, view.state.value, view.token_name, view.profile_name or ""),
+        *(str(view.devices), view.requested_by, _utc(view.requested_at or view.made_at), view.reason or ""),
+        *(view.decided_by or "", _utc(view.decided_at), view.decision_reason or "", _utc(view.ended_at)),
+    ]
+
+
+def _utc(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment else ""
 
 
 def reminder_metadata(view: RequestView) -> dict[str, object]:

@@ -148,6 +148,7 @@ class Books:
         async with self.db.begin() as session:
             await self.claim(session, delivery)
             await store.add(session, request, devices)
+            await store.supersede(session, request)
             return await self.view(session, request)
 
     async def others(

@@ -62,6 +62,8 @@ class Deciding:
                 "channel": channel,
                 "state": RequestState.PENDING.value,
                 "expires_at": now + settings.request_ttl,
+                # A newer preview may have taken its place, but its requester has it before them.
+                "ended_at": None,
             }
             if not await store.change(session, request_id, values, state=RequestState.PREVIEW):
                 raise PreviewGone

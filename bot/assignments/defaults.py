@@ -78,10 +78,7 @@ class DefaultChanges:
             requested_by=actor.id,
             made_at=self._books.clock.now(),
         )
-        async with self._books.db.begin() as session:
-            await self._books.claim(session, delivery)
-            await store.add(session, request, [device_of(row) for row in inside])
-            return await self._books.view(session, request)
+        return await self._books.keep_preview(request, [device_of(row) for row in inside], delivery)
 
     async def anew(
         self, before: RequestView, *, actor: Actor, includes_waiting: bool, delivery: str | None

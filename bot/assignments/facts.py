@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import NamedTuple
+from enum import IntEnum, StrEnum
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -156,6 +156,35 @@ class RequestedDevice(NamedTuple):
     tries: int = 0
     again_at: datetime | None = None
     batch: int | None = None
+
+
+class Rank(IntEnum):
+    """What stands before what in a list: the greatest first."""
+
+    ENDED = 0
+    OPEN = 1
+    PREVIEW = 2
+
+
+class ListKey(NamedTuple):
+    """Where a request stands in a list, the greatest first.
+
+    `place` is a request's number, or when a preview was made; `id` is a preview's only.
+    """
+
+    rank: Rank
+    place: Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestPage:
+    """A page of a list of requests. `previous` and `next` lead on, None where there is no more."""
+
+    rows: list[RequestView]
+    is_mine: bool = False
+    previous: ListKey | None = None
+    next: ListKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class Request(Table, table=True):
     `platforms` are those whose
     default profile it changes. `sync_id` names the sync after which it gives a default profile: nobody asked
     for it, it has no number and no card, and what becomes of it stands in that sync's message.
+    A preview's `ended_at` is when a newer one took its place.
     """
 
     __tablename__ = "assignment_request"

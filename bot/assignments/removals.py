@@ -41,7 +41,4 @@ class Removals:
             requested_by=actor.id,
             made_at=self._books.clock.now(),
         )
-        async with self._books.db.begin() as session:
-            await self._books.claim(session, delivery)
-            await store.add(session, request, [])
-            return await self._books.view(session, request)
+        return await self._books.keep_preview(request, [], delivery)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from bot.assignments.errors import GlassReasonShort, PlatformDiffers, PlatformWrong
-from bot.assignments.facts import Change, ChangeKind, Found, RequestedDevice, RequestView
+from bot.assignments.facts import Change, ChangeKind, Found, ListKey, Rank, RequestedDevice, RequestView
 from bot.assignments.models import Action, Request, RequestState
 from bot.backend.profile import Platform, ProfilePlatform, ProfileSettings
 from bot.devices.facts import DeviceRow
@@ -46,6 +46,14 @@ _EXAMPLES = 5
 _TYPED = {"ipados": Platform.IOS, **{each.value: each for each in Platform if each is not Platform.OTHER}}
 
 _LABEL = re.compile(r"(?:req-?)?#?([0-9]{1,9})", re.IGNORECASE)
+
+
+def list_key(request: Request | RequestView) -> ListKey:
+    """Return where a request stands in a list."""
+    if request.number is None:
+        return ListKey(Rank.PREVIEW, int(request.made_at.timestamp() * 1_000_000), request.id)
+    is_open = RequestState(request.state).is_open
+    return ListKey(Rank.OPEN if is_open else Rank.ENDED, request.number)
 
 
 def most_at_once(allowed: int | None) -> int:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -16,6 +15,7 @@ from bot.assignments.errors import PreviewGone, RequestUnknown
 from bot.assignments.facts import DeviceResultRow, RequestView
 from bot.assignments.giving import Giving
 from bot.assignments.glass import Glass
+from bot.assignments.listing import Listing
 from bot.assignments.models import Action, Outcome, RequestState
 from bot.assignments.pending import PendingRequests
 from bot.assignments.previews import Previews
@@ -29,10 +29,6 @@ from bot.devices.service import DeviceService
 from bot.kit.actor import Actor, Role
 from bot.kit.clock import Clock
 from bot.kit.leases import Leases
-
-#: How long a request that has ended stands in the list.
-_LISTED_FOR = timedelta(days=30)
-_LISTED_AT_MOST = 100
 
 
 class AssignmentService:
@@ -68,6 +64,9 @@ class AssignmentService:
         self.due = carrying.due
         self.run = carrying.run
         self.pending = PendingRequests(books).look
+        listing = Listing(self._books)
+        self.list_requests = listing.page
+        self.all_requests = listing.all_of
 
     @property
     def clock(self) -> Clock:
@@ -100,29 +99,6 @@ class AssignmentService:
         async with self._books.db.read() as session:
             return await self._books.load(session, request_id, actor, Role.VIEWER)
 
-    async def list_requests(self, *, actor: Actor, mine: bool = False) -> list[RequestView]:
-        """Return requests, the open ones first; with `mine` the actor's own, previews too."""
-        actor.require(Role.VIEWER)
-        now = self._books.clock.now()
-        tokens = await self._books.tokens.list_tokens(actor=actor)
-        async with self._books.db.read() as session:
-            rows = list(
-                await store.listed(
-                    session,
-                    # Who may see every token sees what became of requests of a removed one too.
-                    token_ids=None if actor.rights.is_unlimited else [token.id for token in tokens],
-                    since=now - _LISTED_FOR,
-                    most=_LISTED_AT_MOST,
-                    requested_by=actor.id if mine else None,
-                )
-            )
-            if mine:
-                rows = [
-                    *await store.previews_of(session, actor.id, since=now - rules.PREVIEW_KEPT),
-                    *rows,
-                ]
-            return [await self._books.view(session, row) for row in rows]
-
     async def again(self, request_id: str, *, actor: Actor, delivery: str | None) -> RequestView:
         """Make a preview of what a request asked for, as things are now."""
         before = await self.get_by_id(request_id, actor=actor)
@@ -135,6 +111,14 @@ class AssignmentService:
                 before.token_id, actor=actor, reason=before.reason, delivery=delivery
             )
         return await self._previews.again(request_id, actor=actor, delivery=delivery)
+
+    async def look_at_preview(self, request_id: str, *, actor: Actor) -> RequestView:
+        """Return a preview of the actor's own that can still be sent. Raises `PreviewGone`."""
+        view = await self.get_by_id(request_id, actor=actor)
+        is_kept = self._books.clock.now() - view.made_at < rules.PREVIEW_KEPT
+        if view.state is not RequestState.PREVIEW or view.requested_by != actor.id or not is_kept:
+            raise PreviewGone
+        return view
 
     async def with_waiting(
         self, request_id: str, *, includes: bool, actor: Actor, delivery: str | None

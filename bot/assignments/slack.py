@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from bot.assignments import blocks
 from bot.assignments.csv_file import MOST_BYTES, read_serials
 from bot.assignments.errors import AlreadyDecided, NumberDiffers, QueryNeeded, once
-from bot.assignments.facts import RequestView
+from bot.assignments.facts import ListKey, RequestView
 from bot.assignments.models import Action, RequestState
 from bot.assignments.service import AssignmentService
 from bot.kit.actor import Role
@@ -78,6 +78,10 @@ def register(router: Router, service: AssignmentService, profiles: ProfileServic
     router.action(blocks.CANCEL, role=operator, handler=screens.press_cancel)
     router.action(blocks.STOP, role=approver, handler=screens.press_stop)
     router.action(blocks.DETAILS, role=viewer, handler=screens.press_details)
+    router.action(blocks.PREVIOUS, role=viewer, handler=screens.turn_page)
+    router.action(blocks.NEXT, role=viewer, handler=screens.turn_page)
+    router.action(blocks.EXPORT, role=viewer, handler=screens.export_list)
+    router.action(blocks.SHOW_PREVIEW, role=operator, handler=screens.show_preview)
     router.action(blocks.CSV, role=viewer, handler=screens.press_csv)
     router.submission(
         blocks.SEND_TYPED, role=operator, check=screens.check_typed, then=screens.after_decision
@@ -262,15 +266,36 @@ class _Screens:
     # Looking
 
     async def list_requests(self, call: Call) -> None:
-        views = await self._service.list_requests(actor=call.actor, mine=call.args.flag("--mine"))
-        await call.answer(
-            blocks.request_list(
-                views,
-                slash=self._slash,
-                now=self._service.clock.now(),
-                approvals=self._approvals,
-            )
-        )
+        await self._list(call, mine=call.args.flag("--mine"))
+
+    async def turn_page(self, call: Call) -> None:
+        mine, after, before = blocks.place_of(call.value)
+        await self._list(call, mine=mine, after=after, before=before, replace=True)
+
+    async def _list(
+        self,
+        call: Call,
+        *,
+        mine: bool,
+        after: ListKey | None = None,
+        before: ListKey | None = None,
+        replace: bool = False,
+    ) -> None:
+        page = await self._service.list_requests(actor=call.actor, mine=mine, after=after, before=before)
+        message = blocks.request_list(page, slash=self._slash, now=self._service.clock.now())
+        await call.answer(message, replace=replace)
+
+    async def export_list(self, call: Call) -> None:
+        mine, _, _ = blocks.place_of(call.value)
+        lines: list[bytes] = []
+        async for views in self._service.all_requests(actor=call.actor, mine=mine):
+            lines.append(await asyncio.to_thread(blocks.list_rows, views, with_header=not lines))
+        await call.send_file(name=blocks.LIST_FILE, content=b"".join(lines))
+        await call.answer(f"`{blocks.LIST_FILE}` is in your direct messages.")
+
+    async def show_preview(self, call: Call) -> None:
+        view = await self._service.look_at_preview(call.value, actor=call.actor)
+        await self._show_preview(call, view)
 
     async def show(self, call: Call) -> None:
         view = await self._service.get(call.args.required("ID"), actor=call.actor)

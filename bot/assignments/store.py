@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from bot.assignments.facts import RequestedDevice
+from bot.assignments.facts import ListKey, Rank, RequestedDevice
 from bot.assignments.models import (
     DeviceHold,
     Outcome,
@@ -23,6 +23,8 @@ _AT_ONCE = 500
 #: A device's columns, by the names and in the order of the value that is made of them.
 _DEVICE = [getattr(RequestDevice, name) for name in RequestedDevice._fields]
 _TRIED_AGAIN = (Outcome.FAILED.value, Outcome.THROTTLED.value)
+#: The largest number that the column holds.
+_LARGEST = 2**31 - 1
 #: What orders the numbers of requests, and who takes devices into a running one.
 _LOCK = 7_204_312
 
@@ -67,23 +69,40 @@ async def listed(
     since: datetime,
     most: int,
     requested_by: str | None = None,
+    after: ListKey | None = None,
+    before: ListKey | None = None,
 ) -> Sequence[Request]:
-    """Return requests that were sent, of tokens or of all (None), the open ones first, then the newest."""
+    """Return requests that were sent, of tokens or of all (None), the open ones first, then the newest.
+
+    With `before` the nearest ones that stand before it, in the same order.
+    """
     is_open = col(Request.state).in_([RequestState.PENDING.value, RequestState.RUNNING.value])
+    number = col(Request.number)
     query = (
-        sa.select(Request)
-        .where(
-            col(Request.number).is_not(None),
-            is_open | (col(Request.made_at) >= since),
-        )
-        .order_by(is_open.desc(), col(Request.number).desc())
-        .limit(most)
+        sa.select(Request).where(number.is_not(None), is_open | (col(Request.made_at) >= since)).limit(most)
     )
+    if after is not None and after.rank == Rank.OPEN:
+        query = query.where(sa.not_(is_open) | (number < _number_in(after)))
+    elif after is not None and after.rank < Rank.OPEN:
+        query = query.where(sa.not_(is_open), number < _number_in(after))
+    if before is None:
+        query = query.order_by(is_open.desc(), number.desc())
+    else:
+        query = query.order_by(is_open, number)
+        if before.rank > Rank.OPEN:
+            return []
+        newer = number > _number_in(before)
+        query = query.where(is_open & newer if before.rank == Rank.OPEN else is_open | newer)
     if token_ids is not None:
         query = query.where(col(Request.token_id).in_(list(token_ids)))
     if requested_by is not None:
         query = query.where(col(Request.requested_by) == requested_by)
-    return (await session.scalars(query)).all()
+    found = (await session.scalars(query)).all()
+    return found if before is None else found[::-1]
+
+
+def _number_in(key: ListKey) -> int:
+    return min(key.place, _LARGEST)
 
 
 async def pending(
@@ -109,10 +128,42 @@ async def previews_of(session: AsyncSession, person: str, *, since: datetime) ->
             col(Request.requested_by) == person,
             col(Request.state) == RequestState.PREVIEW.value,
             col(Request.made_at) > since,
+            # A newer one has taken the place of what has ended.
+            col(Request.ended_at).is_(None),
         )
-        .order_by(col(Request.made_at).desc())
+        .order_by(col(Request.made_at).desc(), col(Request.id).desc())
     )
     return (await session.scalars(query)).all()
+
+
+async def supersede(session: AsyncSession, preview: Request) -> None:
+    """End the previews whose place a newer one takes.
+
+    They ask for the same, of some of its devices, of all, or of more.
+    """
+    query = sa.select(Request).where(
+        col(Request.requested_by) == preview.requested_by,
+        col(Request.state) == RequestState.PREVIEW.value,
+        col(Request.id) != preview.id,
+        col(Request.ended_at).is_(None),
+        col(Request.action) == preview.action,
+        col(Request.token_id) == preview.token_id,
+        col(Request.profile_id).is_not_distinct_from(preview.profile_id),
+        col(Request.undoes_id).is_not_distinct_from(preview.undoes_id),
+    )
+    new, old = sa.orm.aliased(RequestDevice), sa.orm.aliased(RequestDevice)
+    for each in (await session.scalars(query)).all():
+        if each.platforms != preview.platforms:
+            continue
+        both = (
+            sa.select(sa.func.count())
+            .select_from(new)
+            .join(old, (col(old.request_id) == each.id) & (col(old.serial) == col(new.serial)))
+            .where(col(new.request_id) == preview.id)
+        )
+        shared = (await session.execute(both)).scalar_one()
+        if shared == min(each.devices, preview.devices):
+            await put(session, each.id, {"ended_at": preview.made_at})
 
 
 async def change(

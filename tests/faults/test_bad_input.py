@@ -338,7 +338,9 @@ async def test_no_command_of_a_viewer_changes_anything(house: House, text: str) 
 
 #: No button of the bot, any more or ever.
 UNKNOWN = ("gone.long.ago", "")
-EXPORTS = frozenset({"device.export", "home.tokens.export", "audit.export", "deadline.export"})
+EXPORTS = frozenset(
+    {"device.export", "home.tokens.export", "audit.export", "deadline.export", "request.list.export"}
+)
 VALUES = (
     st.text(max_size=60)
     | st.sampled_from(["PARIS-ID", "0D1VGUCM0C", "null", "[]", '{"q":1}', '{"q":"token:\\"","after":"x"}'])

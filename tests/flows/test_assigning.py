@@ -142,7 +142,7 @@ async def test_nobody_decides_their_own_request_and_a_decision_is_made_once(
     for word in ("Approve", "Deny"):
         assert "your own request" in await ready.presses(ready.ben, word)
         assert await ready.ben.modal() is None
-    request = (await ready.bot.services.assignments.list_requests(actor=SETUP))[0]
+    request = (await ready.bot.services.assignments.list_requests(actor=SETUP)).rows[0]
     answers = await asyncio.gather(
         *(ready.forges(people.ANA, "request.approve", request.id) for _ in range(4)),
         ready.forges(people.ANA, "request.cancel", request.id),
@@ -180,7 +180,7 @@ async def test_a_request_is_cancelled_by_who_asked_and_ends_by_itself_in_time(re
     ready.clock.move(timedelta(hours=73))
     heard = await ready.types(ready.ana, "/enroll request show 2")
     assert "REQ-2" in heard
-    request = (await ready.bot.services.assignments.list_requests(actor=SETUP))[0]
+    request = (await ready.bot.services.assignments.list_requests(actor=SETUP)).rows[0]
     await ready.forges(people.ANA, "request.approve", request.id)
     assert "REQ-2 has expired" in str(await ready.ana.messages())
     await goes_on(ready)
@@ -209,7 +209,7 @@ async def test_each_device_is_accounted_for_whatever_apple_answers(ready: House)
     ready.apple.remove_devices("paris", [serials[2]])
     await ready.presses(ready.ana, "Approve")
     await goes_on(ready)
-    request = (await ready.bot.services.assignments.list_requests(actor=SETUP))[0]
+    request = (await ready.bot.services.assignments.list_requests(actor=SETUP)).rows[0]
     assert request.outcomes[Outcome.SUCCESS] == 3
     assert "Goes on by itself" in ready.posts()
     # What was not accessible is asked about at once, not when the request ends a day later.
@@ -307,7 +307,7 @@ async def test_two_replicas_decide_once_and_one_goes_on_where_the_other_was_kill
     first = ready_on_both
     serials = serials_of(first, 4)
     await requested(first, serials)
-    request = (await first.bot.services.assignments.list_requests(actor=SETUP))[0]
+    request = (await first.bot.services.assignments.list_requests(actor=SETUP)).rows[0]
     actor = Actor(people.ANA, rights=Rights.of(Role.ADMIN))
     async with another_replica(first) as second:
         decided = await asyncio.gather(
@@ -383,7 +383,7 @@ async def test_what_slack_does_not_take_is_told_later_and_nothing_twice(ready: H
     posted = ready.slack.workspace.messages(people.ENROLLMENT_CHANNEL)
     (card,) = [each for each in posted if "REQ-1" in each["text"] and "ephemeral_for" not in each]
     ready.slack.workspace.erase(card)
-    view = (await ready.bot.services.assignments.list_requests(actor=SETUP))[0]
+    view = (await ready.bot.services.assignments.list_requests(actor=SETUP)).rows[0]
     await ready.forges(people.ANA, "request.approve", view.id)
     for _ in range(4):
         ready.clock.move(timedelta(minutes=6))

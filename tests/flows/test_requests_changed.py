@@ -77,7 +77,7 @@ async def test_a_token_that_apple_refuses_and_a_request_in_the_way_pass(ready: H
     serials = serials_of(ready, 3)
     await requested(ready, serials[:2])
     await requested(ready, serials[1:])
-    views = await ready.bot.services.assignments.list_requests(actor=SETUP)
+    views = (await ready.bot.services.assignments.list_requests(actor=SETUP)).rows
     second, first = views[0], views[1]
     ready.apple.switches.throttled = {serials[1]}
     await ready.bot.services.assignments.approve(first.id, actor=ANA)
