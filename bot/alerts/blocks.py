@@ -9,6 +9,7 @@ from bot.alerts.facts import AlertView, Level, Part, Word
 from bot.alerts.rules import worst_first
 from bot.alerts.words import Mend, Told, person
 from bot.assignments import blocks as request_blocks
+from bot.assignments import new_blocks
 from bot.backend.port import BackendTexts
 from bot.deadlines import blocks as deadline_blocks
 from bot.devices import sync_blocks
@@ -59,6 +60,7 @@ _MENDS: dict[Mend, tuple[str, str, Role]] = {
     Mend.SHOW_CONTENT: ("Show licences", license_blocks.SHOW, Role.VIEWER),
     Mend.CERTIFICATE: ("Upload certificate", deadline_blocks.UPLOAD, Role.ADMIN),
     Mend.REQUEST: ("Details", request_blocks.DETAILS, Role.VIEWER),
+    Mend.ASSIGN: ("New assignment", new_blocks.NEW, Role.OPERATOR),
 }
 
 
@@ -184,7 +186,9 @@ def _buttons(view: AlertView, told: Told, *, role: Role = Role.ADMIN) -> list[Bl
         label, action_id, needed = _MENDS[mend]
         if role >= needed:
             style: Style | None = "primary" if needed is Role.ADMIN else None
-            made.append(button(label, action_id=action_id, value=view.subject_id, style=style))
+            # The form of an assignment begins with a profile, which nobody has chosen yet.
+            value = "" if mend is Mend.ASSIGN else view.subject_id
+            made.append(button(label, action_id=action_id, value=value, style=style))
     if told.checks:
         made.append(button("Check again", action_id=CHECK_AGAIN, value=view.id))
     if told.syncs:

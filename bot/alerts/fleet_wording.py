@@ -48,6 +48,7 @@ def _waiting(words: Words) -> Told:
             " erased to be enrolled."
         ),
         next=first,
+        mends=(Mend.ASSIGN,) if _number(words, "profiles") else (),
         query=f"token:{token} profile:none -status:removed",
     )
 

@@ -22,6 +22,7 @@ class Mend(StrEnum):
     SHOW_CONTENT = "show content token"
     CERTIFICATE = "upload certificate"
     REQUEST = "show request"
+    ASSIGN = "new assignment"
 
 
 @dataclass(frozen=True, slots=True)

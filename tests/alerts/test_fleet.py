@@ -17,6 +17,7 @@ from bot.kit.actor import Actor, Role
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
 from bot.sandbox.slack.blocks import check_message_blocks
+from bot.slack.blocks import Message
 from tests.alerts.conftest import Desk, SlackFake, open_desk
 from tests.builders import NOW, alert_view, token_view
 from tests.fakes.backend import TEXTS, device
@@ -28,14 +29,24 @@ PARIS = token_view()
 WRITER = Writer(texts=TEXTS, slash="/enroll")
 
 
-def told(problem: Problem | None) -> list[str]:
-    """Return what the alert's message says, a line each, once Slack would have taken it."""
+def message(problem: Problem | None) -> Message:
+    """Return the alert's message, once Slack would have taken it."""
     assert problem is not None
     shared = ("kind", "subject", "subject_name", "level", "facts", "since", "token_ids")
-    message = WRITER.main(alert_view(**{name: getattr(problem, name) for name in shared}), now=NOW)
-    check_message_blocks(message.blocks)
-    text: str = message.blocks[0]["text"]["text"]
+    made = WRITER.main(alert_view(**{name: getattr(problem, name) for name in shared}), now=NOW)
+    check_message_blocks(made.blocks)
+    return made
+
+
+def told(problem: Problem | None) -> list[str]:
+    """Return what the alert's message says, a line each."""
+    text: str = message(problem).blocks[0]["text"]["text"]
     return text.replace("*", "").split("\n")
+
+
+def buttons(problem: Problem | None) -> dict[str, str | None]:
+    """Return what the alert's buttons carry, by what stands on them."""
+    return {each["text"]["text"]: each.get("value") for each in message(problem).blocks[-1]["elements"]}
 
 
 # Devices that wait
@@ -70,9 +81,16 @@ def test_what_waits_is_told_by_platform_with_how_a_default_is_set() -> None:
     assert lines[1].startswith("Example Trust · 40 iOS and iPadOS, 2 macOS · since ")
     assert "start unmanaged" in lines[2]
     assert "`/enroll token default paris PROFILE`" in lines[3]
+    assert buttons(found) == {
+        "New assignment": None,
+        "Show devices": "token:paris profile:none -status:removed",
+        "Acknowledge": "a7",
+        "Snooze": "a7",
+    }
     without = fleet_rules.waiting_problem(PARIS, {"other": 1}, defaults=(), profiles=0, now=NOW)
     assert "1 device of token paris has no profile" in told(without)[0]
     assert "`/enroll profile create --token paris`" in told(without)[3]
+    assert "New assignment" not in buttons(without)
 
 
 async def test_a_default_ends_it_and_one_that_was_unassigned_does_not_wait(desk: Desk) -> None:
