@@ -43,11 +43,12 @@ async def run_on(house: House, request_id: str) -> None:
     raise AssertionError("the request does not end")
 
 
-@pytest.mark.parametrize(("dies", "devices"), [("before the order", 2500), ("after the order", 3500)])
+@pytest.mark.parametrize(("dies", "devices"), [("before the order", 500), ("after the order", 700)])
 async def test_every_device_is_accounted_for_and_no_finished_batch_is_sent_again(
     tmp_path: Path, clock: FakeClock, dies: str, devices: int
 ) -> None:
     async with open_house(f"sqlite:///{tmp_path / 'enrollbot.db'}", clock) as house:
+        house.apple.switches.assign_maximum = 200
         await house.has_token("paris", devices=devices)
         serials = [device["serial_number"] for device in house.apple.snapshot()]
         chosen = random.Random(5)
