@@ -123,6 +123,14 @@ class Writer:
             return f"{answer} {view.label} stays open: {self._told(view, now).headline}."
         return f"{answer} {view.label} is over."
 
+    def looked(self, view: AlertView, *, is_told: bool, now: datetime) -> str:
+        """Say what came of looking once more."""
+        if not view.is_open:
+            return f"Looked again: {view.label} is over."
+        if not is_told:
+            return f"It could not be found out just now. {view.label} stays as it is."
+        return f"Looked again: {self._told(view, now).headline}. {view.label} stays open."
+
     def row(self, view: AlertView, *, rights: Rights, now: datetime) -> list[Block]:
         """Return an open alert as it stands among others: what is wrong, and the buttons for these rights."""
         role = view.role_of(rights)

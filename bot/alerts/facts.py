@@ -113,6 +113,7 @@ class Gathered:
     """Everything that is wrong, as it was when the looking began.
 
     `unknown` are kinds that were not looked at or could not be: what is open of them stays as it is.
+    `untold` are tokens that could not be looked at: what is open about one of them stays too.
     `tokens`, `content_tokens` and `deadlines` are all there are, by id; `licences` are those that are low
     or that profiles install.
     """
@@ -124,6 +125,7 @@ class Gathered:
     content_tokens: Mapping[str, ContentTokenView] = field(default_factory=dict)
     deadlines: Mapping[str, DeadlineView] = field(default_factory=dict)
     licences: Sequence[JudgedLicences] = ()
+    untold: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def approvers_problem(
         kind=Kind.APPROVERS_FEW,
         subject=f"tags:{','.join(sorted(tokens[0].tags))}"[:120],
         subject_name=", ".join(names)[:255],
-        level=Level.NOTE,
+        level=Level.NOTE if active else Level.WARNING,
         since=now,
         token_ids=tuple(token.id for token in tokens),
         place=places.pop() if len(places) == 1 else None,

@@ -103,11 +103,20 @@ def _approvers(words: Words) -> Told:
             if found
             else "Enrolled devices keep working. No request can be approved, so that nothing can be assigned."
         ),
-        next=(
-            "an admin grants the role approver to at least two people, best to a user group:"
-            f" {code(f'{words.slash} role grant @GROUP approver')}. People who have left Slack don't count."
-        ),
+        next=_next_approver(words, is_nobody=not found),
+        checks=True,
     )
+
+
+def _next_approver(words: Words, *, is_nobody: bool) -> str:
+    told = (
+        "an admin grants the role approver to at least two people, best to a user group:"
+        f" {code(f'{words.slash} role grant @GROUP approver')}. People who have left Slack don't count."
+    )
+    if is_nobody:
+        # Whoever is an admin of these tokens could approve too.
+        told += " As no admin of them is active either, whoever runs this bot names one in ENROLLBOT_ADMINS."
+    return f"{told} Then press *Check again*; it is counted every 6 hours too."
 
 
 def _request(words: Words) -> Told:
@@ -143,6 +152,9 @@ ENDINGS: Mapping[Kind, Callable[[AlertView, datetime], str]] = {
     ),
     Kind.DEVICES_LEFT: _fixed("As many devices are there as before, or it was a week ago."),
     Kind.PROFILES_LIMIT: _fixed("There is room for new profiles again."),
-    Kind.APPROVERS_FEW: _fixed("At least two active people may approve requests now."),
+    Kind.APPROVERS_FEW: _fixed(
+        "At least two active people may approve for these tokens now, nobody else has to, or the tokens have"
+        " other tags."
+    ),
     Kind.REQUEST_WAITING: _fixed("It was decided, cancelled, or it expired."),
 }

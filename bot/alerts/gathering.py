@@ -29,6 +29,7 @@ log = get_logger(__name__)
 GoneOf = Callable[[frozenset[str]], Awaitable[Mapping[str, str]]]
 #: Say whether somebody is active and may be more than a viewer; None where Slack does not tell.
 MayAct = Callable[[str], Awaitable[bool | None]]
+Look = Callable[[], Awaitable[Gathered]]
 
 SYSTEM = Actor.job("alerts")
 #: Tokens are synced once a day, or more often.
@@ -68,6 +69,8 @@ class Gathering:
         self._up_since = self._last_look = clock.now()
         self.gone_of: GoneOf | None = None
         self.may_act: MayAct | None = None
+        #: What is looked at on request too, by the kind that it is asked for.
+        self.seldom: Mapping[Kind, Look] = {Kind.APPROVERS_FEW: self.look_at_approvers}
 
     async def look(self) -> Gathered:
         """Return what is wrong as far as this database knows; people are left out."""
@@ -105,20 +108,16 @@ class Gathering:
         )
 
     async def look_at_people(self) -> Gathered:
-        """Return what is wrong with people: who made a token and has left, and too few who approve."""
+        """Return what is wrong with people: who made a token and has left."""
         now = self._clock.now()
         tokens = await self._tokens.list_tokens(actor=SYSTEM)
-        unknown = set(Kind) - OF_PEOPLE
+        unknown = set(Kind) - {Kind.MAKER_GONE}
         found: list[Problem] = []
         try:
             found += await self._makers(tokens, now)
         except EnrollbotError as error:
             log.warning("slack does not say who has left", reason=str(error))
             unknown.add(Kind.MAKER_GONE)
-        few = await self._approvers(tokens, now)
-        if few is None:
-            unknown.add(Kind.APPROVERS_FEW)
-        found += few or []
         return Gathered(now, self._placed(found), _by_id(tokens), unknown)
 
     async def _of_fleets(self, tokens: Sequence[TokenView], now: datetime) -> list[Problem]:
@@ -156,31 +155,42 @@ class Gathering:
         ]
         return [each for each in found if each is not None]
 
-    async def _approvers(self, tokens: Sequence[TokenView], now: datetime) -> list[Problem] | None:
-        """Return the tokens with too few people who approve; None where Slack does not tell of all."""
-        if self._settings.approvals != "required" or self.may_act is None:
-            return []
+    async def look_at_approvers(self) -> Gathered:
+        """Return the tokens with too few people who approve."""
+        now = self._clock.now()
+        tokens = await self._tokens.list_tokens(actor=SYSTEM)
         found: list[Problem] = []
+        untold: set[str] = set()
         alike: dict[frozenset[str], list[TokenView]] = {}
-        for token in tokens:
-            if token.has_token:
-                alike.setdefault(token.tags, []).append(token)
+        if self._settings.approvals == "required" and self.may_act is not None:
+            for token in tokens:
+                if token.has_token:
+                    alike.setdefault(token.tags, []).append(token)
         for tags, group in alike.items():
             could = await self._access.could_hold(Role.APPROVER, tags=tags)
-            active = await self._active(could.people - could.lately, enough=fleet_rules.ENOUGH_APPROVERS)
-            problem = None if could.everybody else fleet_rules.approvers_problem(group, active, now=now)
-            if problem and could.unclear:
-                return None
-            found += [problem] if problem else []
-        return found
+            if could.everybody:
+                continue
+            active, unclear = await self._active(could.people - could.lately)
+            problem = fleet_rules.approvers_problem(group, active, now=now)
+            if problem and (unclear or could.unclear):
+                log.warning("slack does not say who may approve", tokens=[token.name for token in group])
+                untold.update(token.id for token in group)
+            elif problem:
+                found.append(problem)
+        unknown = set(Kind) - {Kind.APPROVERS_FEW}
+        return Gathered(now, self._placed(found), _by_id(tokens), unknown, untold=untold)
 
-    async def _active(self, people: Collection[str], *, enough: int) -> list[str]:
-        """Return who of these is active, or not known not to be; as soon as there are enough, no more."""
+    async def _active(self, people: Collection[str]) -> tuple[list[str], bool]:
+        """Return who of these is active, up to enough of them, and whether of somebody Slack did not tell."""
         active: list[str] = []
+        is_unclear = False
         for person in sorted(people):
-            if len(active) < enough and self.may_act and await self.may_act(person) is not False:
-                active.append(person)
-        return active
+            if len(active) >= fleet_rules.ENOUGH_APPROVERS:
+                break
+            may = await self.may_act(person) if self.may_act is not None else None
+            active += [person] if may else []
+            is_unclear = is_unclear or may is None
+        return active, is_unclear
 
     async def _portal_uses(self) -> dict[str, PortalUse]:
         versions = await self._profiles.content.portal_versions()

@@ -46,7 +46,10 @@ def register(
     service.tell_work(runner.tell_now)
     jobs.every("alerts.look", LOOK_EVERY, runner.look, does="looks for what is wrong and tells it")
     jobs.every(
-        "alerts.people", PEOPLE_EVERY, runner.look_at_people, does="looks who has left whose token is used"
+        "alerts.people",
+        PEOPLE_EVERY,
+        runner.look_at_people,
+        does="looks who has left whose token is used, and where too few may approve",
     )
 
 
@@ -77,6 +80,7 @@ class AlertRunner:
 
     async def look_at_people(self, _slot: datetime) -> None:
         await self._service.apply(await self._service.gathering.look_at_people())
+        await self._service.apply(await self._service.gathering.look_at_approvers())
         await self.tell()
 
     def tell_now(self) -> None:

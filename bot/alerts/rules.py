@@ -1,12 +1,12 @@
 """What is wrong and how bad it is, what that changes on an alert, and what is told of it next. Pure."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from bot.alerts.facts import NOT_POSTED, AlertView, Attempt, Kind, Level, Part, Problem, Word
+from bot.alerts.facts import NOT_POSTED, AlertView, Attempt, Gathered, Kind, Level, Part, Problem, Word
 from bot.devices.facts import TokenSyncFacts
 from bot.kit.hours import WorkingHours
 from bot.tokens.facts import TokenView
@@ -377,6 +377,8 @@ def worst_first(views: Iterable[AlertView]) -> list[AlertView]:
     return sorted(views, key=lambda view: (-view.level, view.level_since, view.number))
 
 
-def is_missing(view: AlertView, unknown: Collection[Kind], began_at: datetime) -> bool:
+def is_missing(view: AlertView, gathered: Gathered) -> bool:
     """Say whether an open alert without its problem is over, or only was not looked at."""
-    return view.kind not in unknown and view.opened_at < began_at
+    if view.kind in gathered.unknown or set(view.token_ids).intersection(gathered.untold):
+        return False
+    return view.opened_at < gathered.began_at

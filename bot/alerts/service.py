@@ -219,6 +219,18 @@ class AlertService:
         await self.look()
         return content_token, await self.get_by_id(alert_id, actor=actor)
 
+    async def look_anew(self, alert_id: str, *, actor: Actor) -> tuple[AlertView, bool]:
+        """Look at once at what is looked at seldom. Returns the alert then, and whether all was told.
+
+        Raises `AlertUnknown`, `NotAllowed`.
+        """
+        view = await self.get_by_id(alert_id, actor=actor)
+        self._require_operator(view, actor)
+        gathered = await self.gathering.seldom[view.kind]()
+        await self.apply(gathered)
+        is_told = not set(view.token_ids).intersection(gathered.untold)
+        return await self.get_by_id(alert_id, actor=actor), is_told
+
     # What happens by itself
 
     async def look(self) -> list[AlertView]:
@@ -251,7 +263,7 @@ class AlertService:
                 else:
                     await self._change(session, view, found)
             for view in open_now.values():
-                if rules.is_missing(view, gathered.unknown, gathered.began_at):
+                if rules.is_missing(view, gathered):
                     await self._end(session, view, gathered)
                     ended.append(view)
         return ended

@@ -122,6 +122,9 @@ class _Screens:
         if view.kind.about is About.CONTENT_TOKEN:
             await self._check_content(call)
             return
+        if view.kind in self._service.gathering.seldom:
+            await self._look_anew(call)
+            return
         question = self._service.check(call.value, actor=call.actor)
         checked = await asked(call, question, service=self._service.texts.service)
         self._service.tell_now()
@@ -132,6 +135,11 @@ class _Screens:
         content_token, view = await asked(call, question, service=self._service.texts.service)
         self._service.tell_now()
         await call.answer(self._writer.checked(content_token, view, now=self._service.clock.now()))
+
+    async def _look_anew(self, call: Call) -> None:
+        view, is_told = await self._service.look_anew(call.value, actor=call.actor)
+        self._service.tell_now()
+        await call.answer(self._writer.looked(view, is_told=is_told, now=self._service.clock.now()))
 
     async def test(self, call: Call) -> None:
         settings = self._service.settings

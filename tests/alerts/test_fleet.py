@@ -13,7 +13,7 @@ from bot.alerts.blocks import Writer
 from bot.alerts.facts import Level, Problem
 from bot.backend.profile import Platform
 from bot.devices.facts import Loss
-from bot.kit.actor import Actor, Role
+from bot.kit.actor import Actor, NotAllowed, Role
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
 from bot.sandbox.slack.blocks import check_message_blocks
@@ -22,7 +22,7 @@ from tests.alerts.conftest import Desk, SlackFake, open_desk
 from tests.builders import NOW, alert_view, token_view
 from tests.fakes.backend import TEXTS, device
 from tests.fakes.clock import FakeClock
-from tests.fakes.rooms import ADMIN
+from tests.fakes.rooms import ADMIN, OPERATOR, VIEWER
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 PARIS = token_view()
@@ -189,6 +189,8 @@ def test_one_approver_alone_and_none_at_all_are_told_apart() -> None:
     assert told(alone)[0] == "Only <@U0ANA> may approve requests for tokens paris, lyon"
     nobody = fleet_rules.approvers_problem([PARIS], [], now=NOW)
     assert told(nobody)[0] == "Nobody may approve requests for token paris"
+    assert "whoever runs this bot names one in ENROLLBOT_ADMINS" in told(nobody)[3]
+    assert [each.level for each in (alone, nobody) if each] == [Level.NOTE, Level.WARNING]
     assert fleet_rules.approvers_problem([PARIS], ["U0ANA", "U0BEN"], now=NOW) is None
 
 
@@ -210,11 +212,35 @@ async def test_who_has_left_slack_does_not_count_as_approver(desk: Desk) -> None
     gone.add("U0BEN")
     await desk.runner.look_at_people(desk.clock.now())
     assert desk.slack.take_log() == ["post: Only <@U0ANA> may approve requests for tokens lyon, paris"]
-    # Of whom Slack does not tell anything nobody says that they have left.
+    # Of whom Slack does not tell anything nobody says that they have left, nor that they are there.
     unknown.add("U0BEN")
     desk.clock.move(MINUTE)
     await desk.runner.look_at_people(desk.clock.now())
-    assert desk.slack.take_log()[-1].startswith("reply: Resolved")
+    assert desk.slack.take_log() == []
+    (alert,) = await desk.service.open_alerts(actor=ADMIN)
+    view, is_told = await desk.service.look_anew(alert.id, actor=OPERATOR)
+    assert WRITER.looked(view, is_told=is_told, now=NOW).startswith(
+        "It could not be found out just now. AL-1"
+    )
+    unknown.clear()
+    with pytest.raises(NotAllowed):
+        await desk.service.look_anew(alert.id, actor=VIEWER)
+    view, is_told = await desk.service.look_anew(alert.id, actor=OPERATOR)
+    assert WRITER.looked(view, is_told=is_told, now=NOW).startswith("Looked again: Only <@U0ANA> may approve")
+    gone.clear()
+    view, is_told = await desk.service.look_anew(alert.id, actor=OPERATOR)
+    assert WRITER.looked(view, is_told=is_told, now=NOW) == "Looked again: AL-1 is over."
+
+
+async def test_of_whom_slack_tells_nothing_no_alert_is_raised(desk: Desk) -> None:
+    async def may_act(_person: str) -> bool | None:
+        return None
+
+    desk.service.gathering.may_act = may_act
+    await desk.token(300)
+    await desk.rooms.access.grant("U0ANA", role=Role.APPROVER, tags=None, actor=Actor.cli("setup"))
+    await desk.runner.look_at_people(desk.clock.now())
+    assert await desk.service.open_alerts(actor=ADMIN) == []
 
 
 async def test_a_request_half_of_whose_time_is_over_is_listed_and_posted_by_its_own_room(
