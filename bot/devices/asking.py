@@ -32,6 +32,9 @@ log = get_logger(__name__)
 #: Say, in a sentence, what is being done with a device now; None when nothing is.
 WorkOn = Callable[[str], Awaitable[str | None]]
 
+#: A card does not wait longer for what one line of it says.
+PROFILE_ASKED_WITHIN_S = 5
+
 Details = Mapping[str, DeviceFacts | None]
 
 #: Enough for a change every day of the year.
@@ -76,13 +79,32 @@ class Asking:
         name = next((each.profile_name for each in defaults if each.platform == view.row.platform), None)
         async with self._books.db.read() as session:
             until = await store.judged_until(session, token.id)
-        return rules.Prospect(work, name, is_coming=rules.arrived_after(view, until))
+        return rules.Prospect(
+            work,
+            name,
+            is_coming=rules.arrived_after(view, until),
+            is_profile_unknown=await self._is_profile_unknown(view.row, token),
+        )
 
     async def _portal_stops(self, row: DeviceRow) -> tuple[str, str] | None:
         if row.profile_uuid is None:
             return None
         needed = await self._books.profiles.content.of_version(row.profile_uuid)
         return why_portal_stops(needed[1]) if needed else None
+
+    async def _is_profile_unknown(self, row: DeviceRow, token: TokenView) -> bool:
+        """Say whether the service denies the profile that a device has; one known here is not asked about."""
+        if row.profile_uuid is None or not rules.has_profile(row.profile_status, row.profile_uuid):
+            return False
+        if not token.state.can_sync:
+            return False
+        try:
+            async with asyncio.timeout(PROFILE_ASKED_WITHIN_S):
+                return bool(await self._books.profiles.defaults.missing(token.id, [row.profile_uuid]))
+        except (BackendError, TimeoutError) as error:
+            # What is known here is shown all the same.
+            log.warning("a device's profile was not asked for", token=token.name, reason=str(error))
+            return False
 
     async def _unknown(self, asked: AskedDevice | None, actor: Actor) -> Verdict:
         usable = [view for view in await self._books.tokens.list_tokens(actor=actor) if view.has_token]

@@ -239,11 +239,13 @@ class Prospect:
     """What a device is to get: `work` says in a sentence what is being done with it now.
 
     `default` is the name of its platform's default profile, `is_coming` says that the next sync brings it.
+    `is_profile_unknown`: the service was asked now and knows no profile of the UUID that the device has.
     """
 
     work: str | None = None
     default: str | None = None
     is_coming: bool = False
+    is_profile_unknown: bool = False
 
 
 NO_PROSPECT = Prospect()
@@ -269,7 +271,9 @@ def verdict(
         *_whether_token(token_name, token_state, service, terms_step),
         *([Reason(prospect.work, "Keep it switched off until then.")] if prospect.work else []),
         *_whether_profile(view, prospect),
+        *(_of_unknown(view, prospect, service) if prospect.is_profile_unknown else []),
         *_whether_portal(view, portal_stops),
+        *_whether_fetched(view),
     ]
     first, *others = reasons or [
         Reason("Ready to enroll: it gets its profile when it is switched on.", is_ready=True)
@@ -350,15 +354,25 @@ def _whether_portal(view: DeviceView, stops: tuple[str, str] | None) -> list[Rea
 
 def _whether_profile(view: DeviceView, prospect: Prospect) -> list[Reason]:
     status = view.row.profile_status
-    if view.row.state is not DeviceState.PRESENT:
-        return []
-    if status == "pushed":
-        text = "Has fetched its profile: set up, or being set up. Another profile needs an erase."
-        return [Reason(text, is_ready=None)]
-    if not has_profile(status, view.row.profile_uuid):
+    if view.row.state is DeviceState.PRESENT and not has_profile(status, view.row.profile_uuid):
         text = f"No profile: switched on now, it starts unmanaged. {_prospect(status, prospect)}"
         return [Reason(text, "Keep it switched off until it has a profile.")]
     return []
+
+
+def _of_unknown(view: DeviceView, prospect: Prospect, service: str) -> list[Reason]:
+    text = f"Profile unknown to {service}: it knows none with the UUID {view.row.profile_uuid}."
+    if prospect.is_coming and prospect.default is not None:
+        text += f" The default, {prospect.default}, comes with the next sync."
+    return [Reason(text, "Keep it switched off and assign it another profile.")]
+
+
+def _whether_fetched(view: DeviceView) -> list[Reason]:
+    if view.row.state is not DeviceState.PRESENT or view.row.profile_status != "pushed":
+        return []
+    name = view.row.profile_name or "its profile"
+    text = f"Has fetched {name}: set up, or being set up. Another profile needs an erase."
+    return [Reason(text, is_ready=None)]
 
 
 def _prospect(status: str, prospect: Prospect) -> str:

@@ -133,4 +133,4 @@ async def test_a_device_that_would_stop_at_company_portal_is_not_ready_until_it_
     answer = (await rooms.devices.show("A", actor=VIEWER)).verdict
     assert answer.first == "Company Portal blocked: content token hq has no Company Portal licences left."
     assert answer.next_step == "It stops there until there are more."
-    assert (await first("pushed")).startswith("Has fetched its profile")
+    assert (await first("pushed")).startswith("Has fetched Sales iPad")

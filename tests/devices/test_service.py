@@ -3,6 +3,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from bot.backend.port import ServiceUnavailable
 from bot.devices.errors import FullSyncTooSoon, SyncTooSoon
 from bot.devices.facts import Asked
 from bot.devices.models import ChangeKind, DeviceState, SyncKind, SyncState
@@ -333,8 +334,12 @@ async def test_devices_of_a_removed_token_are_marked_removed(rooms: Rooms) -> No
     ("facts", "first"),
     [
         ({}, "No profile: switched on now, it starts unmanaged."),
-        ({"profile_uuid": "A" * 32, "profile_status": "pushed"}, "Has fetched its profile"),
-        ({"profile_uuid": "A" * 32, "profile_status": "assigned"}, "Ready to enroll"),
+        ({"profile_uuid": "B" * 32, "profile_status": "pushed"}, "Has fetched its profile"),
+        ({"profile_uuid": "B" * 32, "profile_status": "assigned"}, "Ready to enroll"),
+        (
+            {"profile_uuid": "A" * 32, "profile_status": "assigned"},
+            f"Profile unknown to Apple: it knows none with the UUID {'A' * 32}.",
+        ),
     ],
 )
 async def test_device_show_ends_with_why_it_is_ready_or_not(
@@ -342,8 +347,27 @@ async def test_device_show_ends_with_why_it_is_ready_or_not(
 ) -> None:
     server, _ = await rooms.add_token("paris")
     server.put(device("A", **facts))
+    server.profiles["B" * 32] = {"profile_name": "Kiosk", "url": "https://mdm.example.com"}
     await rooms.run_all()
     assert (await rooms.devices.show("A", actor=VIEWER)).verdict.first.startswith(first)
+
+
+async def test_a_profile_is_unknown_only_where_the_service_denies_it_now(rooms: Rooms) -> None:
+    server, _ = await rooms.add_token("paris")
+    server.put(device("A", profile_uuid="A" * 32, profile_status="pushed"))
+    await rooms.run_all()
+    shown = (await rooms.devices.show("A", actor=VIEWER)).verdict
+    assert shown.first.startswith("Profile unknown to Apple")
+    assert shown.others == (
+        "Has fetched its profile: set up, or being set up. Another profile needs an erase.",
+    )
+    server.refuse("read_profile", ServiceUnavailable("Apple"))
+    shown = (await rooms.devices.show("A", actor=VIEWER)).verdict
+    assert (shown.is_ready, shown.others) == (None, ())
+    # It was noted as unreadable, and may be one all the same.
+    await rooms.devices.adopt_profiles()
+    server.profiles["A" * 32] = {"profile_name": "Kiosk", "url": "https://mdm.example.com"}
+    assert (await rooms.devices.show("A", actor=VIEWER)).verdict.is_ready is None
 
 
 async def test_an_older_change_that_comes_late_changes_nothing(rooms: Rooms) -> None:

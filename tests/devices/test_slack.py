@@ -194,6 +194,7 @@ async def test_a_card_has_facts_history_and_verdict(desk: Desk, paris: FakeServe
         device("S001", profile_uuid="AB12CD34" + "0" * 24, profile_status="assigned", color="GOLD"),
         operation="modified",
     )
+    paris.profiles["AB12CD34" + "0" * 24] = {"profile_name": "Kiosk", "url": "https://mdm.example.com"}
     await desk.rooms.sync("paris")
     said = await desk.type("device show s001", user="UVIEW")
     assert "Assigned by\nade@example.com" in said
