@@ -21,7 +21,7 @@ from bot.assignments.errors import (
     RequesterUnclear,
     Stale,
 )
-from bot.assignments.facts import Change, ChangeKind, RequestView
+from bot.assignments.facts import Change, RequestView
 from bot.assignments.glass import Glass
 from bot.assignments.models import RequestState
 from bot.assignments.since import Since
@@ -142,7 +142,7 @@ class Deciding:
         # What the transaction sees counts; the rest was looked at just before it.
         found = [view.stale] if view.stale is not None else list(changes)
         for change in found:
-            if change.kind is not ChangeKind.HELD:
+            if change.kind.refuses:
                 raise Stale(view.label, *rules.what_changed(change, view))
         if may_ask is None:
             raise RequesterUnclear(view.label)

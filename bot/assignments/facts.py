@@ -22,6 +22,12 @@ class ChangeKind(StrEnum):
     TOKEN_UNUSABLE = "token unusable"
     DEVICES = "devices"
     HELD = "held"
+    CARRIES = "carries"
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a request cannot be approved for it; what is held is refused when it is to be taken."""
+        return self not in (ChangeKind.HELD, ChangeKind.CARRIES)
 
 
 class Change(msgspec.Struct, frozen=True):

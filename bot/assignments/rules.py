@@ -235,6 +235,11 @@ def what_changed(change: Change, view: RequestView) -> tuple[str, str]:
             f"{count} being worked on in {change.what}",
             f"Approve it when {change.what} has ended.",
         ),
+        ChangeKind.CARRIES: (
+            f"{change.count:,} of its devices {'carries' if change.count == 1 else 'carry'} something else"
+            f" by now: {change.what}",
+            "Approve it if it is right all the same.",
+        ),
     }[change.kind]
 
 

@@ -1,7 +1,9 @@
 """What has changed since a request was sent: what no longer holds, and what stands in its way."""
 
+from collections import Counter
+
 from bot.assignments import rules, store
-from bot.assignments.books import Books
+from bot.assignments.books import Books, listed
 from bot.assignments.facts import Change, ChangeKind, RequestView
 from bot.assignments.models import Action
 from bot.devices.service import DeviceService
@@ -28,6 +30,8 @@ class Since:
             if looks_at_devices:
                 found += await self._devices_gone(view)
             found += await self._held(view)
+            if looks_at_devices:
+                found += await self._carry_otherwise(view)
         return found
 
     async def may_ask(self, view: RequestView) -> bool | None:
@@ -55,6 +59,22 @@ class Since:
             serials = await store.serials(session, view.id)
         gone = await self._devices.gone_from(view.token_id, serials)
         return [Change(ChangeKind.DEVICES, count=gone)] if gone else []
+
+    async def _carry_otherwise(self, view: RequestView) -> list[Change]:
+        """Say what devices carry by now, where that is not what the card says that they do."""
+        async with self._books.db.read() as session:
+            before = await store.previous(session, view.id)
+        now = await self._devices.carry_otherwise(view.token_id, before)
+        if not now:
+            return []
+        uuids = [uuid for uuid in now if uuid is not None]
+        known = await self._books.profiles.names_of(uuids, token_ids=[view.token_id])
+        counts = Counter[str]()
+        for uuid, count in now.items():
+            named = known.get(uuid or "")
+            counts["none" if uuid is None else named.name if named else f"{uuid[:8]}…"] += count
+        told = listed([f"{name} {count:,}" for name, count in counts.most_common()])
+        return [Change(ChangeKind.CARRIES, count=sum(now.values()), what=told)]
 
     async def _held(self, view: RequestView) -> list[Change]:
         async with self._books.db.read() as session:

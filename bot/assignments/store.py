@@ -344,6 +344,14 @@ async def device(session: AsyncSession, request_id: str, serial: str) -> Request
     return await session.get(RequestDevice, (request_id, serial))
 
 
+async def previous(session: AsyncSession, request_id: str) -> dict[str, str | None]:
+    """Return what each device of a request carried when it was asked for."""
+    wanted = Statement(
+        "SELECT serial, previous_uuid FROM assignment_device WHERE request_id = ?", (request_id,)
+    )
+    return {str(serial): uuid for serial, uuid in (await run_all(session, [wanted]))[0]}
+
+
 async def serials(session: AsyncSession, request_id: str) -> list[str]:
     """Return the serial numbers of a request's devices."""
     wanted = Statement("SELECT serial FROM assignment_device WHERE request_id = ?", (request_id,))

@@ -14,6 +14,8 @@ from bot.devices.service import DeviceService
 
 #: So many devices are compared each time; those of a larger request when those of its token have changed.
 _COMPARED_ALWAYS = 1000
+#: What is known of devices only where they were compared.
+_OF_DEVICES = (ChangeKind.DEVICES, ChangeKind.CARRIES)
 
 
 class Watching:
@@ -38,7 +40,7 @@ class Watching:
         looks = await self._is_to_compare(view)
         changes = await self._since.changes(view, looks_at_devices=looks)
         if not looks:
-            changes += [each for each in view.changes if each.kind is ChangeKind.DEVICES]
+            changes += [each for each in view.changes if each.kind in _OF_DEVICES]
         if _in_order(changes) == _in_order(view.changes):
             return False
         values = {"changes": msgspec.to_builtins(_in_order(changes)) or None}

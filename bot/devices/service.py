@@ -1,7 +1,7 @@
 """Everything that can be done with devices. Each method checks the right of whoever asks."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from bot.audit.service import AuditService
@@ -165,6 +165,21 @@ class DeviceService:
             async with self._books.db.read() as session:
                 present += await store.count_present(session, token_id, serials[first : first + _AT_ONCE])
         return len(serials) - present
+
+    async def carry_otherwise(self, token_id: str, before: Mapping[str, str | None]) -> dict[str | None, int]:
+        """Count devices present on a token that carry another profile than before, by what they carry now.
+
+        `before` has the profile of each, None where it had none.
+        """
+        serials, now = list(before), Counter[str | None]()
+        for first in range(0, len(serials), _AT_ONCE):
+            async with self._books.db.read() as session:
+                found = await store.profiles_of(session, token_id, serials[first : first + _AT_ONCE])
+            for serial, status, uuid in found:
+                carries = uuid if rules.has_profile(status, uuid) else None
+                if carries != before[serial]:
+                    now[carries] += 1
+        return dict(now.most_common())
 
     async def mark_of(self, token_id: str) -> str:
         """Return a text that differs as soon as the devices of a token do."""

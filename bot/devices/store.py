@@ -821,6 +821,22 @@ async def count_present(session: AsyncSession, token_id: str, serials: Sequence[
     return int((await session.execute(query)).scalar_one())
 
 
+async def profiles_of(
+    session: AsyncSession, token_id: str, serials: Sequence[str]
+) -> list[tuple[str, str, str | None]]:
+    """Return serial, profile status and profile of these devices, of those present on a token."""
+    query = (
+        sa.select(col(Device.serial), col(DeviceKind.profile_status), col(DeviceKind.profile_uuid))
+        .join(DeviceKind, col(DeviceKind.id) == col(Device.kind_id))
+        .where(
+            col(Device.serial).in_(list(serials)),
+            col(DeviceKind.token_id) == token_id,
+            col(DeviceKind.state) == DeviceState.PRESENT.value,
+        )
+    )
+    return [(serial, status, uuid) for serial, status, uuid in await session.execute(query)]
+
+
 async def changes_of(session: AsyncSession, serial: str, *, limit: int) -> Sequence[DeviceChange]:
     """Return the newest changes of a device, newest first."""
     found = await session.scalars(

@@ -91,7 +91,8 @@ async def test_a_token_that_apple_refuses_and_a_request_in_the_way_pass(ready: H
     ready.apple.switches.throttled = set()
     ready.clock.move(timedelta(hours=25))
     await goes_on(ready)
-    assert await seen(ready, "REQ-2") == []
+    # What REQ-1 did is nothing in the way, but no longer what the card says that it replaces.
+    assert await seen(ready, "REQ-2") == [ChangeKind.CARRIES]
 
     token = await ready.bot.services.tokens.get("paris", actor=SETUP)
     assert token.expires_at is not None
@@ -108,6 +109,30 @@ async def test_a_token_that_apple_refuses_and_a_request_in_the_way_pass(ready: H
     assert await seen(ready, pending.label) == [ChangeKind.TOKEN_UNUSABLE]
     with pytest.raises(Stale, match="the token paris is expired"):
         await ready.bot.services.assignments.approve(pending.id, actor=ANA)
+
+
+async def test_what_devices_carry_by_now_is_on_the_card_and_can_be_approved_all_the_same(
+    ready: House,
+) -> None:
+    serials = serials_of(ready, 3)
+    token = await ready.bot.services.tokens.get("paris", actor=SETUP)
+    kiosk = await ready.has_profile(token.id, "Kiosk", platform="any")
+    await requested(ready, serials)
+    assert "Replaces: none 3" in ready.posts()
+    # Somebody gives two of them a profile elsewhere.
+    ready.apple.set_profile("paris", serials[:2], kiosk.profile_uuid)
+    ready.clock.move(timedelta(minutes=16))
+    await ready.bot.services.devices.start_sync("paris", actor=ANA)
+    await ready.settle()
+    assert await seen(ready) == [ChangeKind.CARRIES]
+    told = "2 of its devices carry something else by now: Kiosk 2. Approve it if it is right all the same."
+    assert told in ready.posts()
+    await ready.presses(ready.ana, "Approve")
+    await goes_on(ready)
+    assert "3 of 3 devices as asked" in ready.posts()
+    view = await ready.bot.services.assignments.get("REQ-1", actor=SETUP)
+    rows = await ready.bot.services.assignments.results(view.id, actor=SETUP)
+    assert [row.previous_uuid for row in rows] == [kiosk.profile_uuid, kiosk.profile_uuid, None]
 
 
 async def test_where_slack_does_not_say_who_asked_nothing_is_called_lost_nor_approved(ready: House) -> None:
