@@ -78,11 +78,23 @@ def _arrivals(each: Arrivals) -> str:
     parts = [f"{count:,} got {escape(name)}" for name, count in _most(each.by_profile)]
     others = sum(each.by_profile.values()) - sum(count for _, count in _most(each.by_profile))
     if others:
-        parts.append(f"{others:,} other profiles")
+        parts.append(f"{others:,} got other profiles")
     if each.elsewhere:
         parts.append(f"{each.elsewhere:,} with a profile from elsewhere")
-    parts += [f"{_count(count, family or 'device')} without a profile" for family, count in _by(each.without)]
+    if each.without:
+        parts.append(
+            f"{_all([_count(count, _family(of)) for of, count in _by(each.without)])} without a profile"
+        )
     return f"{escape(each.token)}: {_count(each.devices, 'new device')}, {', '.join(parts)}"
+
+
+def _family(family: str | None) -> str:
+    # As the service writes it, and as people do.
+    return "Apple TV" if family == "AppleTV" else family or "device"
+
+
+def _all(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _most(counts: Mapping[str, int]) -> list[tuple[str, int]]:

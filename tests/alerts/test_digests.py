@@ -101,11 +101,13 @@ async def test_what_arrived_is_told_with_what_it_got(desk: Desk) -> None:
     sales = server.put_profile({"profile_name": "Sales iPad"})
     pads = [device(f"IPAD{number}", profile_uuid=sales, profile_status="assigned") for number in range(40)]
     macs = [device(f"MAC{number}", family="Mac", platform=Platform.MACOS) for number in range(2)]
-    server.put(*pads, *macs)
+    server.put(*pads, *macs, device("TV", family="AppleTV", platform=Platform.TVOS))
     await desk.rooms.sync(token.name)
     await desk.rooms.profiles.adopt(token.id, [sales])
-    assert await desk.morning(DAY) == ["post: This morning: nothing is wrong, 42 new devices"]
-    assert "paris: 42 new devices, 40 got Sales iPad, 2 Macs without a profile" in str(desk.slack.main()[-1])
+    assert await desk.morning(DAY) == ["post: This morning: nothing is wrong, 43 new devices"]
+    assert "paris: 43 new devices, 40 got Sales iPad, 2 Macs and 1 Apple TV without a profile" in str(
+        desk.slack.main()[-1]
+    )
     assert await desk.morning(DAY) == [], "told once"
 
 
