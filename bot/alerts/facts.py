@@ -35,6 +35,7 @@ class Kind(StrEnum):
     DEADLINE = "deadline"
     DEVICES_WAITING = "devices_waiting"
     DEVICES_LEFT = "many_devices_left"
+    DEFAULT_GONE = "default_profile_gone"
     APPROVERS_FEW = "approvers_too_few"
     PROFILES_LIMIT = "profiles_near_limit"
     REQUEST_WAITING = "request_waiting"

@@ -7,6 +7,7 @@ from bot.alerts.facts import Kind, Level, Problem
 from bot.alerts.rules import problem
 from bot.assignments.facts import RequestView
 from bot.devices.facts import Loss
+from bot.profiles.facts import DefaultView
 from bot.tokens.facts import TokenView
 
 #: A token without any profile is being set up: its devices are told of a day later.
@@ -60,6 +61,20 @@ def loss_problem(token: TokenView, losses: Sequence[Loss], *, present: int, now:
         "day": last.ended_at.date().isoformat(),
     }
     return problem(Kind.DEVICES_LEFT, token, Level.WARNING, last.ended_at, facts)
+
+
+def default_problem(
+    token: TokenView, defaults: Sequence[DefaultView], gone: Collection[str], *, now: datetime
+) -> Problem | None:
+    """Return that the service no longer knows defaults of a token; `gone` are their UUIDs."""
+    lost = [each for each in defaults if each.profile_uuid in gone]
+    if not lost:
+        return None
+    facts = {
+        "profiles": list(dict.fromkeys(each.profile_name for each in lost)),
+        "platforms": [each.platform.value for each in lost],
+    }
+    return problem(Kind.DEFAULT_GONE, token, Level.WARNING, now, facts)
 
 
 def limit_problem(token: TokenView, profiles: int, *, limit: int, now: datetime) -> Problem | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from bot.alerts.facts import AlertView, Kind
 from bot.alerts.words import Mend, Told, Words, listed, person
 from bot.backend.profile import Platform
+from bot.profiles.blocks import quoted
 from bot.slack.blocks import code, local_time
 
 _PLATFORMS = {
@@ -74,6 +75,41 @@ def _left(words: Words) -> Told:
     )
 
 
+def _default_gone(words: Words) -> Told:
+    token = words.fact("token")
+    names: list[str] = words.view.facts.get("profiles") or []
+    platforms: list[str] = words.view.facts.get("platforms") or []
+    what = "default profile" if len(names) == 1 else "default profiles"
+    edit = code(f"{words.slash} profile edit {quoted(f'{_token_name(words)}/{names[0]}')}") if names else ""
+    return Told(
+        headline=f"{words.service} no longer knows the {what} {listed(names)} of token {token}",
+        where=" · ".join(
+            part
+            for part in (
+                words.fact("org"),
+                ", ".join(_PLATFORMS[Platform(each)] for each in platforms),
+                f"noticed {local_time(words.view.since, words.now)}",
+            )
+            if part
+        ),
+        means=(
+            "Enrolled devices keep working. New devices get no profile; switched on now, they can start"
+            " unmanaged and would have to be erased."
+        ),
+        next=(
+            f"an admin edits the profile with {edit}, which defines it anew: the default moves along, and it"
+            " asks which devices are to get it. Or choose another default with"
+            f" {code(f'{words.slash} token default {_token_name(words)} PROFILE')}."
+        ),
+        checks=True,
+        query=f"token:{_token_name(words)} profile:none -status:removed",
+    )
+
+
+def _token_name(words: Words) -> str:
+    return str(words.view.facts.get("token") or "")
+
+
 def _limit(words: Words) -> Told:
     token, profiles, limit = words.fact("token"), _number(words, "profiles"), _number(words, "limit")
     left = limit - profiles
@@ -135,6 +171,7 @@ def _request(words: Words) -> Told:
 KINDS: Mapping[Kind, Callable[[Words], Told]] = {
     Kind.DEVICES_WAITING: _waiting,
     Kind.DEVICES_LEFT: _left,
+    Kind.DEFAULT_GONE: _default_gone,
     Kind.PROFILES_LIMIT: _limit,
     Kind.APPROVERS_FEW: _approvers,
     Kind.REQUEST_WAITING: _request,
@@ -151,6 +188,7 @@ ENDINGS: Mapping[Kind, Callable[[AlertView, datetime], str]] = {
         " where they were included."
     ),
     Kind.DEVICES_LEFT: _fixed("As many devices are there as before, or it was a week ago."),
+    Kind.DEFAULT_GONE: _fixed("Every default profile of the token is known again, or is another one now."),
     Kind.PROFILES_LIMIT: _fixed("There is room for new profiles again."),
     Kind.APPROVERS_FEW: _fixed(
         "At least two active people may approve for these tokens now, nobody else has to, or the tokens have"

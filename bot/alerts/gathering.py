@@ -17,6 +17,7 @@ from bot.kit.errors import EnrollbotError
 from bot.kit.logs import get_logger
 from bot.licenses.facts import ContentTokenView, JudgedLicences, Watch
 from bot.licenses.service import LicenseService
+from bot.profiles.facts import DefaultView
 from bot.profiles.service import ProfileService
 from bot.settings import Settings
 from bot.tokens.facts import TokenView
@@ -34,8 +35,8 @@ Look = Callable[[], Awaitable[Gathered]]
 SYSTEM = Actor.job("alerts")
 #: Tokens are synced once a day, or more often.
 SYNCED_WITHIN = timedelta(hours=25)
-#: Kinds for which Slack has to be asked: looked at less often.
-OF_PEOPLE = frozenset({Kind.MAKER_GONE, Kind.APPROVERS_FEW})
+#: Kinds for which Slack or the service has to be asked: looked at less often.
+SELDOM = frozenset({Kind.MAKER_GONE, Kind.APPROVERS_FEW, Kind.DEFAULT_GONE})
 #: After so long without a look nobody was awake here; looks are seconds apart.
 ASLEEP_AFTER = timedelta(hours=12)
 
@@ -70,7 +71,10 @@ class Gathering:
         self.gone_of: GoneOf | None = None
         self.may_act: MayAct | None = None
         #: What is looked at on request too, by the kind that it is asked for.
-        self.seldom: Mapping[Kind, Look] = {Kind.APPROVERS_FEW: self.look_at_approvers}
+        self.seldom: Mapping[Kind, Look] = {
+            Kind.APPROVERS_FEW: self.look_at_approvers,
+            Kind.DEFAULT_GONE: self.look_at_defaults,
+        }
 
     async def look(self) -> Gathered:
         """Return what is wrong as far as this database knows; people are left out."""
@@ -101,7 +105,7 @@ class Gathering:
             now,
             self._placed(found),
             _by_id(tokens),
-            OF_PEOPLE,
+            SELDOM,
             content_tokens={each.id: each for each in content_tokens},
             deadlines={each.id: each for each in deadlines},
             licences=licences,
@@ -178,6 +182,29 @@ class Gathering:
             elif problem:
                 found.append(problem)
         unknown = set(Kind) - {Kind.APPROVERS_FEW}
+        return Gathered(now, self._placed(found), _by_id(tokens), unknown, untold=untold)
+
+    async def look_at_defaults(self) -> Gathered:
+        """Return the tokens whose default profiles the service no longer knows: each is asked for."""
+        now = self._clock.now()
+        tokens = await self._tokens.list_tokens(actor=SYSTEM)
+        asked = [token for token in tokens if token.state.can_sync and not token.in_doubt]
+        untold = {token.id for token in tokens} - {token.id for token in asked}
+        defaults: dict[str, list[DefaultView]] = {}
+        for each in await self._profiles.defaults.of([token.id for token in asked]) if asked else ():
+            defaults.setdefault(each.token_id, []).append(each)
+        found: list[Problem] = []
+        for token in asked:
+            own = defaults.get(token.id, [])
+            try:
+                gone = await self._profiles.defaults.gone(token.id, [each.profile_uuid for each in own])
+            except EnrollbotError as error:
+                log.warning("default profiles cannot be asked for", token=token.name, reason=str(error))
+                untold.add(token.id)
+                continue
+            lost = fleet_rules.default_problem(token, own, gone, now=now)
+            found += [lost] if lost else []
+        unknown = set(Kind) - {Kind.DEFAULT_GONE}
         return Gathered(now, self._placed(found), _by_id(tokens), unknown, untold=untold)
 
     async def _active(self, people: Collection[str]) -> tuple[list[str], bool]:

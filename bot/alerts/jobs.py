@@ -21,6 +21,8 @@ log = get_logger(__name__)
 LOOK_EVERY = timedelta(seconds=10)
 #: Whoever has left is noticed within the day; Slack is asked about few people.
 PEOPLE_EVERY = timedelta(hours=6)
+#: A profile is lost rarely, and each default costs a question to the service.
+DEFAULTS_EVERY = timedelta(hours=6)
 _POSTS = "alerts.posts"
 #: More parts than one alert can owe at once.
 _PARTS_AT_MOST = 6
@@ -50,6 +52,12 @@ def register(
         PEOPLE_EVERY,
         runner.look_at_people,
         does="looks who has left whose token is used, and where too few may approve",
+    )
+    jobs.every(
+        "alerts.defaults",
+        DEFAULTS_EVERY,
+        runner.look_at_defaults,
+        does="asks whether the default profiles are still known",
     )
 
 
@@ -81,6 +89,10 @@ class AlertRunner:
     async def look_at_people(self, _slot: datetime) -> None:
         await self._service.apply(await self._service.gathering.look_at_people())
         await self._service.apply(await self._service.gathering.look_at_approvers())
+        await self.tell()
+
+    async def look_at_defaults(self, _slot: datetime) -> None:
+        await self._service.apply(await self._service.gathering.look_at_defaults())
         await self.tell()
 
     def tell_now(self) -> None:

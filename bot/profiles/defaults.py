@@ -96,6 +96,13 @@ class Defaults:
                 log.warning("a profile cannot be asked for", uuid=each, why=str(error))
         return missing
 
+    async def gone(self, token_id: str, uuids: Collection[str]) -> set[str]:
+        """Return those of these UUIDs that the service no longer knows. Raises the service's errors."""
+        if not uuids:
+            return set()
+        connection = await self._books.tokens.connection(token_id)
+        return {each for each in sorted(set(uuids)) if await connection.read_profile(each) is None}
+
 
 def _view(row: DefaultProfile, profile: Profile, version: ProfileVersion) -> DefaultView:
     return DefaultView(

@@ -11,6 +11,7 @@ import pytest
 from bot.alerts import fleet_rules
 from bot.alerts.blocks import Writer
 from bot.alerts.facts import Level, Problem
+from bot.backend.port import ServiceUnavailable
 from bot.backend.profile import Platform
 from bot.devices.facts import Loss
 from bot.kit.actor import Actor, NotAllowed, Role
@@ -18,6 +19,7 @@ from bot.kit.db import Database
 from bot.kit.secrets import Keyring
 from bot.sandbox.slack.blocks import check_message_blocks
 from bot.slack.blocks import Message
+from bot.tokens.facts import TokenView
 from tests.alerts.conftest import Desk, SlackFake, open_desk
 from tests.builders import NOW, alert_view, token_view
 from tests.fakes.backend import TEXTS, device
@@ -269,3 +271,49 @@ async def test_a_request_half_of_whose_time_is_over_is_listed_and_posted_by_its_
     requests.clear()
     assert await desk.look(MINUTE) == []
     assert await desk.service.open_alerts(actor=ADMIN) == []
+
+
+# Default profiles that the service has lost
+
+
+async def make_default(desk: Desk, token: TokenView, profile_id: str, platforms: Sequence[Platform]) -> None:
+    async with desk.db.begin() as session:
+        await desk.rooms.profiles.defaults.change_in(session, token, platforms, profile_id, actor=ADMIN)
+
+
+async def test_a_default_that_the_service_no_longer_knows_is_told_until_there_is_another(desk: Desk) -> None:
+    token, server = await desk.token(300)
+    lost, kept = (server.put_profile({"profile_name": name}) for name in ("Sales iPad", "Kiosk"))
+    sales, kiosk = await desk.rooms.profiles.adopt(token.id, [lost, kept])
+    await make_default(desk, token, sales.id, [Platform.IOS, Platform.TVOS])
+    await desk.runner.look_at_defaults(desk.clock.now())
+    assert desk.slack.take_log() == []
+    del server.profiles[lost]
+    await desk.runner.look_at_defaults(desk.clock.now())
+    assert desk.slack.take_log() == [
+        "post: Apple no longer knows the default profile Sales iPad of token paris"
+    ]
+    (main,) = desk.slack.main()
+    assert "Example Trust · iOS and iPadOS, tvOS · noticed" in main["text"]
+    assert '`/enroll profile edit "paris/Sales iPad"`' in main["text"]
+    assert await desk.look(MINUTE) == []
+    await make_default(desk, token, kiosk.id, [Platform.IOS, Platform.TVOS])
+    (alert,) = await desk.service.open_alerts(actor=ADMIN)
+    over, is_told = await desk.service.look_anew(alert.id, actor=OPERATOR)
+    assert (over.is_open, is_told) == (False, True)
+    assert (await desk.look())[-1].endswith("token is known again, or is another one now.")
+
+
+async def test_while_the_service_does_not_answer_nothing_is_said_of_defaults(desk: Desk) -> None:
+    token, server = await desk.token(300)
+    uuid = server.put_profile({"profile_name": "Sales iPad"})
+    (profile,) = await desk.rooms.profiles.adopt(token.id, [uuid])
+    await make_default(desk, token, profile.id, [Platform.IOS])
+    del server.profiles[uuid]
+    await desk.runner.look_at_defaults(desk.clock.now())
+    (alert,) = await desk.service.open_alerts(actor=ADMIN)
+    server.profiles[uuid] = {}
+    server.refuse("read_profile", ServiceUnavailable("Apple does not answer."))
+    desk.clock.move(MINUTE)
+    view, is_told = await desk.service.look_anew(alert.id, actor=OPERATOR)
+    assert (view.is_open, is_told) == (True, False)
