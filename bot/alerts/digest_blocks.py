@@ -1,5 +1,6 @@
 """The digest of a morning as a message. Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from bot.alerts.blocks import LIST, Writer
@@ -89,8 +90,8 @@ def _arrivals(each: Arrivals) -> str:
 
 
 def _family(family: str | None) -> str:
-    # As the service writes it, and as people do.
-    return "Apple TV" if family == "AppleTV" else family or "device"
+    """Return a family as people write it: the service's word may lack the space before its capitals."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z]{2})", " ", family) if family else "device"
 
 
 def _all(names: Sequence[str]) -> str:
