@@ -132,7 +132,7 @@ def _approvers(words: Words) -> Told:
     tokens = "token" if len(names) == 1 else "tokens"
     return Told(
         headline=f"{who} approve requests for {tokens} {listed(names)}",
-        where=f"since {local_time(words.view.since, words.now)}",
+        where=f"Since {local_time(words.view.since, words.now)}",
         means=(
             "Enrolled devices keep working. Their own requests can be approved by nobody else, so that an"
             " assignment may wait."

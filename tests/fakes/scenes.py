@@ -12,6 +12,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, expect
 
+from bot.alerts.facts import Kind
 from bot.devices import blocks as device_blocks
 from bot.devices.facts import DeviceCounts, DevicePageView, DeviceRow, TokenSyncFacts, pack, unpack
 from bot.devices.models import DeviceState
@@ -26,7 +27,7 @@ from bot.sandbox.clock import MovedClock
 from bot.sandbox.tour import first_visit
 from bot.slack.blocks import Message
 from bot.tokens.facts import NextAction, NextStep, TokenState
-from tests.builders import NOW, awaiting_token, token_view
+from tests.builders import NOW, alert_view, awaiting_token, token_view
 from tests.fakes.backend import TEXTS, device
 from tests.fakes.browser import PAST_FIRST_VISIT, close_pages, new_page
 from tests.fakes.clock import FakeClock
@@ -104,8 +105,14 @@ def tokens() -> list[TokenRow]:
 
 
 def glance() -> Glance:
-    """How everything stands with those tokens."""
-    return Glance(tokens(), by_profile={"Sales iPad": 596, "Field iPhone": 301, "Kiosk": 92})
+    """How everything stands with those tokens, and the alert of the one that ends."""
+    ends_at = NOW + timedelta(days=6)
+    ending = alert_view(
+        kind=Kind.TOKEN_EXPIRY,
+        facts={"token": "paris", "token_id": "id-paris", "expires_at": ends_at.isoformat()},
+    )
+    profiles = {"Sales iPad": 596, "Field iPhone": 301, "Kiosk": 92}
+    return Glance(tokens(), alerts=[ending], by_profile=profiles)
 
 
 def every_input() -> Json:
