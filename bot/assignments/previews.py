@@ -108,7 +108,8 @@ class Previews:
         serials = [row.serial for row in rows.values() if row.profile_status != "pushed"]
         if not serials:
             raise NoDevices(["All of them have fetched a profile already."])
-        return await self._anew(before, serials, actor=actor, delivery=delivery)
+        # What was read from a file, and what of it was left out, still holds.
+        return await self._anew(before, serials, actor=actor, delivery=delivery, remarks=before.found.remarks)
 
     async def move(
         self,
@@ -145,7 +146,13 @@ class Previews:
         return await self._anew(before, [each.serial for each in devices], actor=actor, delivery=delivery)
 
     async def _anew(
-        self, before: RequestView, serials: Sequence[str], *, actor: Actor, delivery: str | None
+        self,
+        before: RequestView,
+        serials: Sequence[str],
+        *,
+        actor: Actor,
+        delivery: str | None,
+        remarks: Sequence[str] = (),
     ) -> RequestView:
         profile = None
         if before.profile_id is not None:
@@ -156,6 +163,7 @@ class Previews:
             profile=profile,
             serials=serials,
             reason=before.reason,
+            remarks=remarks,
             delivery=delivery,
         )
 

@@ -262,14 +262,24 @@ async def test_a_large_request_is_confirmed_by_its_number_and_may_come_from_a_fi
         "Modell;Seriennummer",
         *(f"iPad;{serial}" for serial in serials),
         f"iPad;{serials[0]}",
+        "iPad;",
         "iPad;1,2E+10",
+        "Summe;14",
     ]
     await ready.ben.uploads(
         "File with serial numbers (.csv)", "devices.csv", "\r\n".join(lines).encode("utf-16")
     )
     heard = await ready.fills(ready.ben, {})
     assert "Assign *Sales iPad* to 12 devices" in heard
-    assert "1,2E+10" in heard
+    # Every row is accounted for.
+    for told in (
+        "16 rows read in the column “Seriennummer”: 12 serial numbers.",
+        "1 row without a serial number left out.",
+        "1 row with a serial number that stands above left out.",
+        "1 row left out that a spreadsheet has probably damaged: row 16 “1,2E+10” (a power of ten).",
+        "1 row left out that cannot be a serial number: row 17 “14”",
+    ):
+        assert told in heard
     await ready.ben.closes()
     await ready.presses(ready.ben, "Send for approval")
     assert "Number of devices" in (await ready.fills(ready.ben, {"Number of devices": "11"})).errors
