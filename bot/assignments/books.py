@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -177,6 +178,12 @@ class Books:
             ]
         may_all = self.settings.default_role >= Role.APPROVER
         return replace(view, approvers=tuple(active), may_all_approve=may_all)
+
+    async def tags_lately(self, token_id: str, *, since: datetime) -> frozenset[str]:
+        """Return the tags that a token had at some time since a moment and were taken from it."""
+        entries = await self._audit.since(["token.tagged"], since)
+        before = (each.detail.get("before") or () for each in entries if each.subject_id == token_id)
+        return frozenset(str(tag) for tags in before for tag in tags)
 
     def place(self, token: TokenView | None) -> str | None:
         """Return the channel in which approval is asked for."""

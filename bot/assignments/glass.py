@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.access.facts import Granted
+from bot.access.rules import COUNTED_AFTER
 from bot.access.service import CouldHold
 from bot.assignments import rules, store
 from bot.assignments.books import NAMED, Books
@@ -24,10 +25,14 @@ _GRANT = "Have an admin grant somebody the role approver, and let them decide."
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Who was counted and found unable: `gone` hold approver but are not active in Slack."""
+    """Who was counted and found unable: `gone` hold approver but are not active in Slack.
+
+    `grants` and `tags`, the token's, are those by which it was counted.
+    """
 
     gone: tuple[str, ...]
     grants: tuple[Granted, ...]
+    tags: frozenset[str]
 
 
 class Glass:
@@ -42,7 +47,7 @@ class Glass:
         Whoever did not ask for it approves it as usual, so that it is for the requester only.
         """
         self._check(view, actor)
-        could = await self._books.access.could_hold(Role.APPROVER, tags=view.tags)
+        could = await self._could_approve(view)
         if could.everybody:
             raise GlassClosed(view.label, "everybody here can approve it", "Ask somebody else to.")
         if could.unclear:
@@ -61,7 +66,18 @@ class Glass:
             if present:
                 raise GlassClosed(view.label, _who_could(present, could), _next_step(present, could))
             gone += asked
-        return Counted(tuple(gone), could.grants)
+        return Counted(tuple(gone), could.grants, view.tags)
+
+    async def _could_approve(self, view: RequestView) -> CouldHold:
+        """Return who could approve it. A tag taken in the last 24 hours counts as a role taken then does."""
+        access = self._books.access
+        could = await access.could_hold(Role.APPROVER, tags=view.tags)
+        since = self._books.clock.now() - COUNTED_AFTER
+        tags = view.tags | await self._books.tags_lately(view.token_id, since=since)
+        if tags == view.tags:
+            return could
+        before = await access.could_hold(Role.APPROVER, tags=tags)
+        return replace(before, lately=before.lately | (before.people - could.people))
 
     def _check(self, view: RequestView, actor: Actor) -> None:
         if self._books.settings.approvals != "required":
@@ -73,8 +89,8 @@ class Glass:
             raise GlassClosed(view.label, "it is less than an hour old", _GRANT)
 
     async def confirm_in(self, session: AsyncSession, view: RequestView, counted: Counted) -> None:
-        """Raise `GlassClosed` where a role was granted or taken since the count."""
-        if not await self._books.access.are_granted_in(session, counted.grants):
+        """Raise `GlassClosed` where a role or a tag of the token has changed since the count."""
+        if view.tags != counted.tags or not await self._books.access.are_granted_in(session, counted.grants):
             raise GlassClosed(view.label, "roles have changed just now", "Look who can approve it now.")
 
     async def seen_by(self, view: RequestView, actor: Actor) -> RequestView:

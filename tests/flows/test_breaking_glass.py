@@ -4,13 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from bot.assignments.errors import GlassClosed
-from bot.kit.actor import Actor, Rights, Role
+from bot.assignments.errors import GlassClosed, GlassReasonShort
+from bot.assignments.facts import RequestView
+from bot.assignments.models import Action
+from bot.kit.actor import Actor, NotAllowed, Rights, Role
 from bot.sandbox.slack import people
 from tests.flows.conftest import House
 from tests.flows.test_assigning import SETUP, carried, goes_on, prepared, serials_of
 
 ANA = Actor(people.ANA, rights=Rights.of(Role.ADMIN))
+BEN = Actor(people.BEN, rights=Rights.of(Role.OPERATOR))
 HOUR = timedelta(hours=1)
 WHY = "Ben is on leave, the store opens at noon"
 
@@ -111,6 +114,58 @@ async def test_an_admin_alone_breaks_it_after_an_hour_and_the_channel_is_told(
     assert (entry.actor, entry.detail["reason"]) == (people.ANA, f"{WHY} <!here>")
     assert (entry.detail["counted"], entry.detail["not_active"]) == ([people.ANA], [people.BEN])
     assert "Your press changed nothing" in await pressed(ready)
+
+
+async def seen_of(house: House, actor: Actor = ANA) -> RequestView:
+    """Have Ana ask for a device, two hours ago, and return it."""
+    service = house.bot.services.assignments
+    sales = await house.bot.services.profiles.get("Sales iPad", actor=SETUP)
+    serials = serials_of(house, 1)
+    preview = await service.preview(Action.ASSIGN, actor=actor, profile=sales, serials=serials)
+    sent = await service.send(preview.id, actor=actor)
+    house.clock.move(2 * HOUR)
+    return sent
+
+
+async def test_only_an_admin_breaks_it_for_their_own_request(ready: House) -> None:
+    service = ready.bot.services.assignments
+    mine, bens = await seen_of(ready), await seen_of(ready, BEN)
+    with pytest.raises(GlassClosed, match="it is not your own request"):
+        await service.break_glass(bens.id, actor=ANA, reason=WHY)
+    for held in (BEN, Actor(people.BEN, rights=Rights.of(Role.APPROVER))):
+        with pytest.raises(NotAllowed):
+            await service.break_glass(bens.id, actor=held, reason=WHY)
+    with pytest.raises(GlassReasonShort):
+        await service.break_glass(mine.id, actor=ANA, reason="  urgent  ")
+    assert (await service.break_glass(mine.id, actor=ANA, reason=WHY)).glass_broken_at is not None
+
+
+async def test_a_role_granted_while_it_is_counted_keeps_it_whole(ready: House) -> None:
+    services = ready.bot.services
+    mine = await seen_of(ready)
+    await services.access.grant(people.CLEO, role=Role.APPROVER, tags=None, actor=ANA)
+
+    async def grants_meanwhile(_person: str) -> bool | None:
+        await services.access.grant(people.BEN, role=Role.APPROVER, tags=None, actor=ANA)
+        return False
+
+    services.assignments.tell_rights(services.access.rights, grants_meanwhile)
+    with pytest.raises(GlassClosed, match="roles have changed just now"):
+        await services.assignments.break_glass(mine.id, actor=ANA, reason=WHY)
+    assert (await services.assignments.get_by_id(mine.id, actor=ANA)).decided_by is None
+
+
+async def test_who_lost_the_token_with_its_tag_less_than_a_day_ago_counts_as_there(ready: House) -> None:
+    services = ready.bot.services
+    token = await services.tokens.get("paris", actor=SETUP)
+    await services.tokens.tag(token.id, actor=ANA, tags=["shops"])
+    await services.access.grant(people.BEN, role=Role.APPROVER, tags=frozenset({"shops"}), actor=ANA)
+    mine = await seen_of(ready)
+    await services.tokens.tag(token.id, actor=ANA, tags=["offices"])
+    with pytest.raises(GlassClosed, match="somebody else held approver for this token less than a day ago"):
+        await services.assignments.break_glass(mine.id, actor=ANA, reason=WHY)
+    ready.clock.move(25 * HOUR)
+    assert (await services.assignments.break_glass(mine.id, actor=ANA, reason=WHY)).decided_by == people.ANA
 
 
 async def test_where_slack_tells_nothing_of_somebody_they_count_as_there(ready: House) -> None:
