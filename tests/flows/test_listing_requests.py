@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from bot.assignments import store
+from bot.assignments.csv_file import read_serials
 from bot.assignments.models import Action, Request, RequestState
 from bot.kit.actor import Actor, Rights, Role
 from bot.sandbox.slack import people
@@ -113,3 +114,31 @@ async def test_a_preview_is_read_before_it_is_sent_and_a_superseded_one_is_not_l
     await ready.forges(people.BEN, "request.show_preview", view.id)
     assert "older than half an hour" in (await ready.ben.messages())[-1].text
     assert "preview" not in await ready.types(ready.ben, "/enroll request list --mine")
+
+
+async def test_devices_that_are_set_up_are_left_out_of_what_a_file_asked_for(paris: House) -> None:
+    ready = await prepared(paris)
+    token = await ready.bot.services.tokens.get("paris", actor=SETUP)
+    kiosk = await ready.has_profile(token.id, "Kiosk", platform="any")
+    serials = serials_of(ready, 3)
+    ready.apple.set_profile("paris", serials[:1], kiosk.profile_uuid)
+    ready.apple.activate_devices("paris", serials[:1])
+    await ready.bot.services.devices.refresh(token.id, serials)
+    service = ready.bot.services.assignments
+    sales = await ready.bot.services.profiles.get("Sales iPad", actor=SETUP)
+    read = read_serials("\n".join(["Serial", *serials, serials[0]]).encode()).in_words()
+    all_of_them = await service.preview(
+        Action.ASSIGN, actor=BEN, profile=sales, serials=serials, remarks=read
+    )
+    assert (all_of_them.devices, all_of_them.found.set_up) == (3, 1)
+    shown = await ready.types(ready.ben, "/enroll request list --mine")
+    assert shown.buttons == ["Show", "Export CSV"]
+    heard = await ready.presses(ready.ben, "Show")
+    assert "1 of 3 devices has already fetched a profile" in heard
+    fewer = await ready.presses(ready.ben, "Leave out the 1")
+    assert "Assign *Sales iPad* to 2 devices" in fewer
+    # Its place is taken, and what was read is still said.
+    assert "4 rows read in the column “Serial”: 3 serial numbers." in fewer
+    assert "1 row with a serial number that stands above left out." in fewer
+    (only,) = (await service.list_requests(actor=BEN, mine=True)).rows
+    assert only.devices == 2
