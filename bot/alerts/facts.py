@@ -36,6 +36,7 @@ class Kind(StrEnum):
     DEVICES_WAITING = "devices_waiting"
     DEVICES_LEFT = "many_devices_left"
     DEFAULT_GONE = "default_profile_gone"
+    PROFILES_CHANGED = "profiles_changed_outside"
     APPROVERS_FEW = "approvers_too_few"
     PROFILES_LIMIT = "profiles_near_limit"
     REQUEST_WAITING = "request_waiting"

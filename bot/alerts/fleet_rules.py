@@ -17,6 +17,8 @@ MANY_LEFT = 20
 ONE_LEFT_IN = 20
 #: For how long it is told that devices left, unless as many are there before: longer than any weekend.
 LEFT_FOR = timedelta(days=7)
+#: An order and the reading back of its devices take no longer; what a sync finds meanwhile may be ours.
+READ_BACK_WITHIN = timedelta(minutes=15)
 #: From which part of its limit of profiles on a token is near it.
 NEAR_LIMIT = 0.9
 #: One who decides, and one who is there while the other is not.
@@ -75,6 +77,14 @@ def default_problem(
         "platforms": [each.platform.value for each in lost],
     }
     return problem(Kind.DEFAULT_GONE, token, Level.WARNING, now, facts)
+
+
+def changed_problem(token: TokenView, found: Loss | None) -> Problem | None:
+    """Return that a sync found profiles changed or cleared outside this bot."""
+    if found is None:
+        return None
+    facts = {"devices": found.profiles_changed, "at": found.ended_at.isoformat()}
+    return problem(Kind.PROFILES_CHANGED, token, Level.WARNING, found.ended_at, facts)
 
 
 def limit_problem(token: TokenView, profiles: int, *, limit: int, now: datetime) -> Problem | None:

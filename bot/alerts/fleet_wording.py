@@ -110,6 +110,26 @@ def _token_name(words: Words) -> str:
     return str(words.view.facts.get("token") or "")
 
 
+def _changed(words: Words) -> Told:
+    token, count = words.fact("token"), _number(words, "devices")
+    their = "its" if count == 1 else "their"
+    return Told(
+        headline=f"{_devices(count)} of token {token} had {their} profile changed outside enrollbot",
+        aside=f"(seen by the sync of {words.time('at')})",
+        where=words.fact("org"),
+        means=(
+            "Enrolled devices keep working. At their next activation these get what they carry now: another"
+            " profile than they were given here, or none."
+        ),
+        next=(
+            "find out who else changes profiles on this MDM server, such as another service that has its"
+            f" token. {code(f'{words.slash} device show SERIAL')} shows a device's history; assign the"
+            " profile again where it should not have changed. This ends by itself after a week."
+        ),
+        query=f"token:{token}",
+    )
+
+
 def _limit(words: Words) -> Told:
     token, profiles, limit = words.fact("token"), _number(words, "profiles"), _number(words, "limit")
     left = limit - profiles
@@ -172,6 +192,7 @@ KINDS: Mapping[Kind, Callable[[Words], Told]] = {
     Kind.DEVICES_WAITING: _waiting,
     Kind.DEVICES_LEFT: _left,
     Kind.DEFAULT_GONE: _default_gone,
+    Kind.PROFILES_CHANGED: _changed,
     Kind.PROFILES_LIMIT: _limit,
     Kind.APPROVERS_FEW: _approvers,
     Kind.REQUEST_WAITING: _request,
@@ -189,6 +210,7 @@ ENDINGS: Mapping[Kind, Callable[[AlertView, datetime], str]] = {
     ),
     Kind.DEVICES_LEFT: _fixed("As many devices are there as before, or it was a week ago."),
     Kind.DEFAULT_GONE: _fixed("Every default profile of the token is known again, or is another one now."),
+    Kind.PROFILES_CHANGED: _fixed("It was a week ago."),
     Kind.PROFILES_LIMIT: _fixed("There is room for new profiles again."),
     Kind.APPROVERS_FEW: _fixed(
         "At least two active people may approve for these tokens now, nobody else has to, or the tokens have"

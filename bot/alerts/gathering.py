@@ -10,6 +10,7 @@ from bot.alerts.facts import Gathered, Kind, PortalUse, Problem
 from bot.assignments.service import AssignmentService
 from bot.backend.profile import Platform
 from bot.deadlines.service import DeadlineService
+from bot.devices.facts import Loss
 from bot.devices.service import DeviceService
 from bot.kit.actor import Actor, Role
 from bot.kit.clock import Clock
@@ -152,6 +153,7 @@ class Gathering:
             if token.id in lost:
                 own = [each for each in losses if each.token_id == token.id]
                 found.append(fleet_rules.loss_problem(token, own, present=counts[token.id].present, now=now))
+                found.append(fleet_rules.changed_problem(token, await self._changed_outside(own)))
         found += [
             fleet_rules.request_problem(view, used[view.token_id])
             for view in await self._assignments.reminding.half_over()
@@ -218,6 +220,15 @@ class Gathering:
             active += [person] if may else []
             is_unclear = is_unclear or may is None
         return active, is_unclear
+
+    async def _changed_outside(self, losses: Sequence[Loss]) -> Loss | None:
+        """Return the newest sync that found profiles changed while nothing was ordered here."""
+        for each in reversed(losses):
+            if each.profiles_changed and not await self._assignments.ordered_between(
+                each.token_id, each.started_at - fleet_rules.READ_BACK_WITHIN, each.ended_at
+            ):
+                return each
+        return None
 
     async def _portal_uses(self) -> dict[str, PortalUse]:
         versions = await self._profiles.content.portal_versions()

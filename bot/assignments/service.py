@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -94,6 +95,11 @@ class AssignmentService:
         if view is None or actor.rights.role_for(view.tags) < Role.VIEWER:
             raise RequestUnknown(label.strip()[:40], slash=self._books.settings.command)
         return view
+
+    async def ordered_between(self, token_id: str, first: datetime, last: datetime) -> bool:
+        """Say whether an order for devices of a token was sent between two moments; for jobs alone."""
+        async with self._books.db.read() as session:
+            return await store.ordered_between(session, token_id, first, last)
 
     async def get_by_id(self, request_id: str, *, actor: Actor) -> RequestView:
         async with self._books.db.read() as session:

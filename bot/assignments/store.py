@@ -203,6 +203,18 @@ async def in_state(session: AsyncSession, state: RequestState) -> Sequence[Reque
     return (await session.scalars(sa.select(Request).where(col(Request.state) == state.value))).all()
 
 
+async def ordered_between(session: AsyncSession, token_id: str, first: datetime, last: datetime) -> bool:
+    """Say whether an order for devices of a token was sent between two moments."""
+    query = (
+        sa.select(sa.literal(1))
+        .select_from(RequestBatch)
+        .join(Request, col(Request.id) == col(RequestBatch.request_id))
+        .where(col(Request.token_id) == token_id, col(RequestBatch.sent_at).between(first, last))
+        .limit(1)
+    )
+    return (await session.execute(query)).first() is not None
+
+
 async def undecided(session: AsyncSession, *, now: datetime) -> Sequence[Request]:
     """Return undecided requests that have time left."""
     query = sa.select(Request).where(

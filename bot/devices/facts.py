@@ -235,6 +235,7 @@ class SyncView:
     devices_before: int = 0
     told_directly_at: datetime | None = None
     told_at: datetime | None = None
+    profiles_changed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +261,17 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """How many devices a finished sync marked removed, of how many there were."""
+    """What a finished sync found gone: devices marked removed, of how many there were, and profiles.
+
+    `profiles_changed` devices carry another profile than they had here, or none any more.
+    """
 
     token_id: str
     removed: int
     devices_before: int
+    started_at: datetime
     ended_at: datetime
+    profiles_changed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

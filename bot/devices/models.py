@@ -150,7 +150,8 @@ class Sync(Table, table=True):
     `reason` says why it was started; `forced` why a full sync could not be avoided, None otherwise.
     `asked_by` is a Slack user id or a job's name. `busy_ms` is the time worked, without the pauses.
     `resume_at` is when a stopped one goes on, or until when the service asked to be left alone as one failed.
-    `devices_before` is how many devices its token had when it was put on the list.
+    `devices_before` is how many devices its token had when it was put on the list. `profiles_changed` counts
+    those that were found with another profile than they had here, or with none any more.
     `channel` and `message_ts` are where its progress stands. `told_at` is when the result was told,
     None as long as it is still to be told: not before `tell_at`, after `tell_tries` that failed.
     `told_directly_at` is when a person was told because the channel takes nothing. `judged_at` is when the
@@ -187,6 +188,7 @@ class Sync(Table, table=True):
     moved: int = 0
     ignored: int = 0
     unreadable: int = 0
+    profiles_changed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     removals_judged: bool = False
     error: str | None = None
     next_step: str | None = None

@@ -415,6 +415,17 @@ def has_profile(status: str, profile_uuid: str | None) -> bool:
     return profile_uuid is not None and status not in ("empty", "removed")
 
 
+def lost_profile(before: Kind, after: Kind) -> bool:
+    """Say whether a device that carried a profile carries none or another one now.
+
+    What this bot orders is read back at once, so that a sync which finds it was not told of it by us.
+    """
+    if not has_profile(before.profile_status, before.profile_uuid):
+        return False
+    is_kept = has_profile(after.profile_status, after.profile_uuid)
+    return not is_kept or after.profile_uuid != before.profile_uuid
+
+
 def waits(status: str, profile_uuid: str | None, *, missing: Collection[str]) -> bool:
     """Say whether a device waits for a profile: it has none, or one of `missing`, which nobody knows.
 

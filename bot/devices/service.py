@@ -149,11 +149,18 @@ class DeviceService:
         return found
 
     async def losses(self, *, since: datetime) -> list[Loss]:
-        """Return which syncs marked devices removed since a moment, the oldest first; for jobs alone."""
+        """Return which syncs found something gone since a moment, the oldest first; for jobs alone."""
         async with self._books.db.read() as session:
             rows = await store.losses(session, since=since)
         return [
-            Loss(row.token_id, row.removed, row.devices_before, row.ended_at)
+            Loss(
+                token_id=row.token_id,
+                removed=row.removed,
+                devices_before=row.devices_before,
+                started_at=row.started_at,
+                ended_at=row.ended_at,
+                profiles_changed=row.profiles_changed,
+            )
             for row in rows
             if row.ended_at is not None
         ]

@@ -683,9 +683,11 @@ async def newest_sync(
 
 
 async def losses(session: AsyncSession, *, since: datetime) -> Sequence[Sync]:
-    """Return the syncs that finished after a moment and marked devices removed, the oldest first."""
+    """Return the syncs that finished after a moment and found something gone, the oldest first."""
     query = sa.select(Sync).where(
-        col(Sync.state) == SyncState.FINISHED.value, col(Sync.ended_at) > since, col(Sync.removed) > 0
+        col(Sync.state) == SyncState.FINISHED.value,
+        col(Sync.ended_at) > since,
+        sa.or_(col(Sync.removed) > 0, col(Sync.profiles_changed) > 0),
     )
     return (await session.scalars(query.order_by(col(Sync.ended_at)))).all()
 

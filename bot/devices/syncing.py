@@ -60,6 +60,7 @@ class Tally:
     moved: int = 0
     ignored: int = 0
     unreadable: int = 0
+    profiles_changed: int = 0
 
     def values(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -522,6 +523,8 @@ class Syncing:
             if was.operation_at != row.operation_at:
                 writes.updates.append(row)
             return row
+        if step is Step.COMPARE:
+            work.tally.profiles_changed += rules.lost_profile(from_kind, self._kinds[row.kind_id])
         change = {Step.MOVE: ChangeKind.MOVED, Step.RETURN: ChangeKind.RETURNED}.get(
             step, ChangeKind.MODIFIED
         )

@@ -10,7 +10,7 @@ import pytest
 
 from bot.alerts import fleet_rules
 from bot.alerts.blocks import Writer
-from bot.alerts.facts import Level, Problem
+from bot.alerts.facts import Kind, Level, Problem
 from bot.backend.port import ServiceUnavailable
 from bot.backend.profile import Platform
 from bot.devices.facts import Loss
@@ -113,7 +113,7 @@ async def test_a_default_ends_it_and_one_that_was_unassigned_does_not_wait(desk:
 
 
 def loss(removed: int, before: int = 1000, *, ago: timedelta = DAY) -> Loss:
-    return Loss(PARIS.id, removed, before, NOW - ago)
+    return Loss(PARIS.id, removed, before, NOW - ago, NOW - ago)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,42 @@ async def test_devices_that_come_back_end_it(desk: Desk) -> None:
     server.put(*devices[1:3])
     await desk.rooms.sync("paris")
     assert (await desk.look(MINUTE))[-1].startswith("reply: Resolved")
+
+
+# Profiles that somebody else changed
+
+
+async def test_profiles_changed_or_cleared_elsewhere_are_told_and_those_ordered_here_are_not(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, server = await desk.token(300)
+    mine, theirs = "A" * 32, "B" * 32
+    server.put(*(device(f"D{each}", profile_uuid=mine, profile_status="assigned") for each in range(5)))
+    await desk.rooms.sync("paris")
+    server.put(
+        device("D1", profile_uuid=theirs, profile_status="assigned"),
+        device("D2", profile_status="empty"),
+        device("D3", profile_uuid=mine, profile_status="pushed"),
+        operation="modified",
+    )
+    await desk.rooms.sync("paris")
+    ordered: list[str] = []
+
+    async def ordered_between(token_id: str, *_: object) -> bool:
+        ordered.append(token_id)
+        return True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.rooms.assignments, "ordered_between", ordered_between)
+        await desk.look()
+        assert ordered == [token.id]
+        assert "profiles changed outside" not in str(await desk.service.open_alerts(actor=ADMIN))
+    await desk.look(MINUTE)
+    (view,) = [
+        each for each in await desk.service.open_alerts(actor=ADMIN) if each.kind is Kind.PROFILES_CHANGED
+    ]
+    line = WRITER.line(view, now=NOW)
+    assert line.startswith("*2 devices of token paris had their profile changed outside enrollbot*")
 
 
 # Profiles, approvers and requests

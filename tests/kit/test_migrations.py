@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "9999"
-down_revision = "0016"
+down_revision = "0017"
 loses_data = {loses_data}
 
 
