@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.alerts.facts import AlertView, Kind, Level
+from bot.licenses.facts import AppLicences, ContentTokenState, ContentTokenView
+from bot.licenses.rules import level_of, low_mark
 from bot.tokens.facts import TokenState, TokenView
 
 NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
@@ -106,3 +108,65 @@ def alert_view(number: int = 7, **changes: Any) -> AlertView:
         admins_told_level=0,
     )
     return replace(view, **changes)
+
+
+def content_token_view(name: str = "hq", **changes: Any) -> ContentTokenView:
+    """A content token in use, 200 days before its end."""
+    view = ContentTokenView(
+        id=f"id-{name}",
+        name=name,
+        state=ContentTokenState.ACTIVE,
+        days_left=200,
+        expires_at=NOW + timedelta(days=200),
+        ended_since=None,
+        tags=frozenset(),
+        location_id="20490",
+        location_name="Example HQ",
+        org_name="Example Trust",
+        country="FR",
+        is_education=False,
+        manager=None,
+        threshold=None,
+        added_by="U0ANA",
+        added_at=NOW,
+        installed_by="U0ANA",
+        installed_at=NOW,
+        counted_at=NOW,
+        asked_at=NOW,
+        failures=0,
+        error=None,
+        apps=300,
+        books=0,
+        warn_days=(30, 14, 7, 3, 1),
+    )
+    return replace(view, **changes)
+
+
+def app_licences(
+    app_id: str = "1",
+    available: int | None = 50,
+    total: int | None = 100,
+    *,
+    threshold: int | None = None,
+    **changes: Any,
+) -> AppLicences:
+    """The licences of an app of the content token `hq`, as scarce as their numbers say."""
+    mark = low_mark(total, threshold)
+    made = AppLicences(
+        content_token_id="id-hq",
+        app_id=app_id,
+        pricing="STDQ",
+        name=f"App {app_id}",
+        bundle_id=None,
+        is_book=False,
+        total=total,
+        assigned=0,
+        available=available,
+        retired=0,
+        device_assignable=True,
+        platforms=("iOS",),
+        threshold=threshold,
+        mark=mark,
+        level=level_of(available, mark),
+    )
+    return replace(made, **changes)

@@ -1,6 +1,5 @@
 """What alerts about content tokens and licences say of devices, per kind and however long the names are."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,11 +9,10 @@ from bot.alerts import content_rules
 from bot.alerts.blocks import Writer
 from bot.alerts.content_wording import ordinal
 from bot.alerts.facts import AlertView, Level, PortalUse, Problem
-from bot.licenses import rules as license_rules
-from bot.licenses.facts import AppLicences, ContentTokenState, ContentTokenView, JudgedLicences, Watch
+from bot.licenses.facts import ContentTokenState, JudgedLicences, Watch
 from bot.profiles.facts import PortalVersion
 from bot.sandbox.slack.blocks import check_message_blocks
-from tests.builders import NOW, alert_view
+from tests.builders import NOW, alert_view, app_licences, content_token_view
 from tests.fakes.backend import TEXTS
 
 WRITER = Writer(texts=TEXTS, slash="/enroll")
@@ -22,59 +20,10 @@ DAY = timedelta(days=1)
 NASTY = "&" * 255
 
 
-def content_token(**changes: Any) -> ContentTokenView:
-    view = ContentTokenView(
-        id="id-hq",
-        name="hq",
-        state=ContentTokenState.ACTIVE,
-        days_left=200,
-        expires_at=NOW + 200 * DAY,
-        ended_since=None,
-        tags=frozenset(),
-        location_id="1",
-        location_name="Example HQ",
-        org_name="Example Trust",
-        country="FR",
-        is_education=False,
-        manager=None,
-        threshold=None,
-        added_by="UANA",
-        added_at=NOW,
-        installed_by="UANA",
-        installed_at=NOW,
-        counted_at=NOW,
-        asked_at=NOW,
-        failures=0,
-        error=None,
-        apps=300,
-        books=0,
-        warn_days=(30, 14, 7, 3, 1),
-    )
-    return replace(view, **changes)
-
-
 def judged(
     app_id: str = "1", *, left: int | None, total: int | None = 500, watch: Watch = Watch.PROFILE, **more: Any
 ) -> JudgedLicences:
-    mark = license_rules.low_mark(total, None)
-    app = AppLicences(
-        content_token_id="id-hq",
-        app_id=app_id,
-        pricing="STDQ",
-        name=f"App {app_id}",
-        bundle_id=None,
-        is_book=False,
-        total=total,
-        assigned=0,
-        available=left,
-        retired=0,
-        device_assignable=True,
-        platforms=("iOS",),
-        threshold=None,
-        mark=mark,
-        level=license_rules.level_of(left, mark),
-    )
-    return JudgedLicences(content_token(), replace(app, **more), watch)
+    return JudgedLicences(content_token_view(), app_licences(app_id, left, total, **more), watch)
 
 
 def version(
@@ -227,8 +176,8 @@ def test_what_is_long_and_full_of_signs_still_ends_with_the_next_step() -> None:
     problems += content_rules.licence_problems([judged(left=0, watch=Watch.APP, name=NASTY)], {}, now=NOW)
     low = [judged(str(number), left=0, watch=Watch.MANY, name=NASTY) for number in range(300)]
     problems += content_rules.licence_problems(low, {}, now=NOW)
-    ending = content_token(expires_at=NOW + DAY)
-    revoked = content_token(state=ContentTokenState.REVOKED)
+    ending = content_token_view(expires_at=NOW + DAY)
+    revoked = content_token_view(state=ContentTokenState.REVOKED)
     for view in (ending, revoked):
         problems += content_rules.content_token_problems(view, uses["id-hq"], now=NOW)
     assert len(problems) == 5

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from prometheus_client.metrics_core import Metric
 
 from bot.home import figures
-from tests.licenses.test_rules import app, content_token
+from tests.builders import app_licences, content_token_view
 
 
 def samples(metrics: Iterable[Metric], name: str) -> dict[str, float]:
@@ -16,12 +16,12 @@ def samples(metrics: Iterable[Metric], name: str) -> dict[str, float]:
 
 def test_licences_are_told_of_each_app_that_the_location_has_and_that_has_a_limit() -> None:
     apps = [
-        app("1", 17, 500),
-        app("2", None, None),
-        app("3", 5, 10, is_listed=False),
-        app("4", 3, 10, name="App 1"),
+        app_licences("1", 17, 500),
+        app_licences("2", None, None),
+        app_licences("3", 5, 10, is_listed=False),
+        app_licences("4", 3, 10, name="App 1"),
     ]
-    found = list(figures.of_content_tokens([content_token("hq")], {"c1": apps}))
+    found = list(figures.of_content_tokens([content_token_view("hq")], {"id-hq": apps}))
     assert samples(found, "licences_available") == {"App 1": 17, "App 1 (4 STDQ)": 3}
     assert samples(found, "licences_total") == {"App 1": 500, "App 1 (4 STDQ)": 10}
     assert samples(found, "content_token_days_left") == {"hq": 200}
@@ -29,6 +29,6 @@ def test_licences_are_told_of_each_app_that_the_location_has_and_that_has_a_limi
 
 
 def test_of_many_apps_only_the_first_are_told() -> None:
-    apps = [app(str(number), 1, 10) for number in range(figures.APPS_AT_MOST + 5)]
-    found = list(figures.of_content_tokens([content_token("hq")], {"c1": apps}))
+    apps = [app_licences(str(number), 1, 10) for number in range(figures.APPS_AT_MOST + 5)]
+    found = list(figures.of_content_tokens([content_token_view("hq")], {"id-hq": apps}))
     assert len(samples(found, "licences_available")) == figures.APPS_AT_MOST

@@ -16,7 +16,7 @@ from bot.licenses.facts import AppLicences, ContentTokenState, ContentTokenView,
 from bot.sandbox.slack.blocks import check_message_blocks, check_view
 from bot.slack.blocks import Message, View, text_of
 from bot.tokens.facts import NextAction, NextStep, TokenState, TokenView
-from tests.builders import NOW, alert_view, awaiting_token, token_view
+from tests.builders import NOW, alert_view, app_licences, awaiting_token, content_token_view, token_view
 from tests.fakes.backend import TEXTS
 
 SYNCED = TokenSyncFacts(last_ok_at=NOW - timedelta(hours=2))
@@ -255,54 +255,12 @@ def test_check_again_is_offered_to_an_operator_and_the_rest_of_the_next_step_is_
 
 
 def content_token(name: str = "hq", **changes: Any) -> ContentTokenView:
-    view = ContentTokenView(
-        id=f"id-{name}",
-        name=name,
-        state=ContentTokenState.ACTIVE,
-        days_left=90,
-        expires_at=NOW + timedelta(days=90),
-        ended_since=None,
-        tags=frozenset(),
-        location_id="1",
-        location_name="Example HQ",
-        org_name=None,
-        country=None,
-        is_education=False,
-        manager=None,
-        threshold=None,
-        added_by="U0ANA",
-        added_at=NOW,
-        installed_by="U0ANA",
-        installed_at=NOW,
-        counted_at=NOW,
-        asked_at=NOW,
-        failures=0,
-        error=None,
-        apps=3,
-        books=0,
-    )
-    return replace(view, **changes)
+    return content_token_view(name, **({"days_left": 90, "expires_at": NOW + timedelta(days=90)} | changes))
 
 
 def app(name: str, available: int | None, **changes: Any) -> AppLicences:
-    return AppLicences(
-        content_token_id="id-hq",
-        app_id=name,
-        pricing="STDQ",
-        name=name,
-        bundle_id=None,
-        is_book=False,
-        total=None if available is None else 500,
-        assigned=500 - (available or 0),
-        available=available,
-        retired=0,
-        device_assignable=True,
-        platforms=(),
-        threshold=None,
-        mark=50,
-        level=Level.FINE,
-        **changes,
-    )
+    total = None if available is None else 500
+    return app_licences(name, available, total, name=name, **({"level": Level.FINE} | changes))
 
 
 def test_the_home_tab_ends_with_the_licences_left_the_scarcest_first() -> None:

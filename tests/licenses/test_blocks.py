@@ -1,7 +1,6 @@
 """What the list and the card of content tokens draw, and that Slack takes it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,58 +17,16 @@ from bot.licenses.facts import (
 )
 from bot.sandbox.slack.blocks import check_message_blocks
 from bot.slack.blocks import Block
-from tests.builders import NOW
+from tests.builders import NOW, app_licences, content_token_view
 from tests.fakes.backend import TEXTS
 
 
 def content_token(name: str = "hq", **changes: Any) -> ContentTokenView:
-    view = ContentTokenView(
-        id=f"id-{name}",
-        name=name,
-        state=ContentTokenState.ACTIVE,
-        days_left=90,
-        expires_at=NOW + timedelta(days=90),
-        ended_since=None,
-        tags=frozenset(),
-        location_id="1",
-        location_name="Example HQ",
-        org_name=None,
-        country=None,
-        is_education=False,
-        manager=None,
-        threshold=None,
-        added_by="U0ANA",
-        added_at=NOW,
-        installed_by="U0ANA",
-        installed_at=NOW,
-        counted_at=NOW,
-        asked_at=NOW,
-        failures=0,
-        error=None,
-        apps=2,
-        books=0,
-    )
-    return replace(view, **changes)
+    return content_token_view(name, **({"days_left": 90, "apps": 2} | changes))
 
 
 def app(app_id: str, name: str, available: int, *, is_book: bool = False) -> AppLicences:
-    return AppLicences(
-        content_token_id="id-hq",
-        app_id=app_id,
-        pricing="STDQ",
-        name=name,
-        bundle_id=None,
-        is_book=is_book,
-        total=500,
-        assigned=500 - available,
-        available=available,
-        retired=0,
-        device_assignable=True,
-        platforms=(),
-        threshold=None,
-        mark=50,
-        level=Level.FINE,
-    )
+    return app_licences(app_id, available, 500, name=name, is_book=is_book, level=Level.FINE)
 
 
 def drawn(shown: list[Block]) -> dict[str, list[tuple[str, float]]]:

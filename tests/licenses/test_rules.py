@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,70 +12,12 @@ from bot.licenses.errors import (
     ThresholdWrong,
     WrongLocation,
 )
-from bot.licenses.facts import AppLicences, ContentTokenState, ContentTokenView, Level, Watch
+from bot.licenses.facts import ContentTokenState, Level, Watch
 from bot.licenses.models import Trouble
+from tests.builders import app_licences, content_token_view
 
 NOW = datetime(2026, 5, 1, 9, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-
-
-def app(
-    app_id: str = "1",
-    available: int | None = 50,
-    total: int | None = 100,
-    *,
-    threshold: int | None = None,
-    **more: object,
-) -> AppLicences:
-    mark = rules.low_mark(total, threshold)
-    made = AppLicences(
-        content_token_id="c1",
-        app_id=app_id,
-        pricing="STDQ",
-        name=f"App {app_id}",
-        bundle_id=None,
-        is_book=False,
-        total=total,
-        assigned=0,
-        available=available,
-        retired=0,
-        device_assignable=True,
-        platforms=("iOS",),
-        threshold=threshold,
-        mark=mark,
-        level=rules.level_of(available, mark),
-    )
-    return replace(made, **more)  # type: ignore[arg-type]
-
-
-def content_token(name: str = "hq", **more: object) -> ContentTokenView:
-    made = ContentTokenView(
-        id="c1",
-        name=name,
-        state=ContentTokenState.ACTIVE,
-        days_left=200,
-        expires_at=NOW + 200 * DAY,
-        ended_since=None,
-        tags=frozenset(),
-        location_id="20490",
-        location_name="Example HQ",
-        org_name="Example Trust",
-        country="FR",
-        is_education=False,
-        manager=None,
-        threshold=None,
-        added_by="UANA",
-        added_at=NOW,
-        installed_by="UANA",
-        installed_at=NOW,
-        counted_at=NOW,
-        asked_at=NOW,
-        failures=0,
-        error=None,
-        apps=2,
-        books=1,
-    )
-    return replace(made, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -117,10 +58,10 @@ def test_low_is_below_a_tenth_or_five_whichever_is_larger_or_the_threshold(
 def test_with_what_is_missing_an_app_is_low_no_more_and_with_one_less_it_still_is(
     available: int | None, total: int | None, threshold: int | None, missing: int
 ) -> None:
-    assert rules.missing(app(available=available, total=total, threshold=threshold)) == missing
+    assert rules.missing(app_licences(available=available, total=total, threshold=threshold)) == missing
     if missing and available is not None and total is not None:
         for more, level in ((missing, Level.FINE), (missing - 1, Level.LOW)):
-            bought = app(available=available + more, total=total + more, threshold=threshold)
+            bought = app_licences(available=available + more, total=total + more, threshold=threshold)
             assert bought.level is level or bought.available == 0
 
 
@@ -151,27 +92,27 @@ def test_how_scarce_licences_are(
 
 def test_the_scarcest_come_first_those_without_a_limit_last_and_books_behind_apps() -> None:
     held = [
-        app("5", None, None),
-        app("4", 90, 100),
-        app("6", 0, 10, is_book=True),
-        app("3", 300, 1000),
-        app("2", 9, 100),
-        app("1", 0, 40),
+        app_licences("5", None, None),
+        app_licences("4", 90, 100),
+        app_licences("6", 0, 10, is_book=True),
+        app_licences("3", 300, 1000),
+        app_licences("2", 9, 100),
+        app_licences("1", 0, 40),
     ]
     assert [each.app_id for each in sorted(held, key=rules.scarcity)] == ["1", "2", "3", "4", "5", "6"]
 
 
 def test_what_is_low_comes_with_watched_apps_first_and_never_what_has_no_limit() -> None:
     held = [
-        app("free", None, None),
-        app("installed", 3, 100),
-        app("plenty", 80, 100),
-        app("other", 0, 100),
-        app("set", 15, 100, threshold=20),
-        app("left", 0, 0, is_listed=False),
+        app_licences("free", None, None),
+        app_licences("installed", 3, 100),
+        app_licences("plenty", 80, 100),
+        app_licences("other", 0, 100),
+        app_licences("set", 15, 100, threshold=20),
+        app_licences("left", 0, 0, is_listed=False),
     ]
-    installed = {"c1": {"installed", "free", "never bought"}}
-    looked_at = rules.looked_at([content_token()], {"c1": held}, installed=installed)
+    installed = {"id-hq": {"installed", "free", "never bought"}}
+    looked_at = rules.looked_at([content_token_view()], {"id-hq": held}, installed=installed)
     assert {each.app.app_id for each in looked_at if not each.is_low} == {"free"}
     found = [each for each in looked_at if each.is_low]
     assert [(low.app.app_id, low.app.level, low.is_watched) for low in found] == [
@@ -185,20 +126,23 @@ def test_what_is_low_comes_with_watched_apps_first_and_never_what_has_no_limit()
 
 
 def test_an_app_that_a_location_gave_up_is_told_while_a_profile_installs_it() -> None:
-    gone = app("left", 0, 0, is_listed=False)
-    found = rules.looked_at([content_token()], {"c1": [gone]}, installed={"c1": ["left"]})
+    gone = app_licences("left", 0, 0, is_listed=False)
+    found = rules.looked_at([content_token_view()], {"id-hq": [gone]}, installed={"id-hq": ["left"]})
     assert [(low.app.title, low.app.level) for low in found] == [("App left", Level.NONE)]
 
 
 @pytest.mark.parametrize(("thresholds", "watch"), [(10, Watch.APP), (11, Watch.MANY)])
 def test_apps_with_a_threshold_are_told_of_alone_while_those_are_few(thresholds: int, watch: Watch) -> None:
     held = [
-        app("own", 3, 100, threshold=5, has_own_threshold=True),
-        app("of all", 3, 100, threshold=5),
-        app("installed", 3, 100, threshold=5, has_own_threshold=True),
+        app_licences("own", 3, 100, threshold=5, has_own_threshold=True),
+        app_licences("of all", 3, 100, threshold=5),
+        app_licences("installed", 3, 100, threshold=5, has_own_threshold=True),
     ]
     found = rules.looked_at(
-        [content_token()], {"c1": held}, installed={"c1": ["installed"]}, thresholds={"c1": thresholds}
+        [content_token_view()],
+        {"id-hq": held},
+        installed={"id-hq": ["installed"]},
+        thresholds={"id-hq": thresholds},
     )
     assert {each.app.app_id: each.watch for each in found} == {
         "own": watch,
@@ -263,7 +207,7 @@ def test_counts_are_due_every_six_hours_each_at_its_own_moment() -> None:
 def test_a_read_that_failed_is_tried_again_later_and_later(
     failures: int, asked: timedelta | None, wait: timedelta
 ) -> None:
-    assert rules.due_after("c1", NOW, failures=failures, wait=asked) == NOW + wait
+    assert rules.due_after("id-hq", NOW, failures=failures, wait=asked) == NOW + wait
 
 
 @pytest.mark.parametrize("name", ["hq", "Example.HQ-2_b", "x" * 40, " hq "])
@@ -293,9 +237,9 @@ def test_other_thresholds_are_refused(typed: str) -> None:
 
 def test_an_app_is_found_by_number_bundle_name_and_part() -> None:
     held = [
-        app("719171358", name="Company Portal", bundle_id="com.example.portal"),
-        app("361309726", name="Pages"),
-        app("9", name="Pages Viewer"),
+        app_licences("719171358", name="Company Portal", bundle_id="com.example.portal"),
+        app_licences("361309726", name="Pages"),
+        app_licences("9", name="Pages Viewer"),
     ]
     for typed, found in [
         ("719171358", "719171358"),
