@@ -422,12 +422,22 @@ def _of_failed(refused: Sequence[str], *, texts: BackendTexts) -> str:
     return f"Next: look at the file; devices that failed three times need {escape(texts.service)}'s support."
 
 
-def failures_csv(rows: Sequence[DeviceResultRow]) -> bytes:
+def results_csv(rows: Sequence[DeviceResultRow], *, texts: BackendTexts) -> bytes:
+    """Return what became of each device and why, a line each, as a file for spreadsheets."""
+    whys = {
+        Outcome.FAILED: f"{texts.service} said three times that it failed",
+        Outcome.NOT_ACCESSIBLE: "it is not on this MDM server any more",
+        Outcome.THROTTLED: f"{texts.service} asked to wait with it",
+        Outcome.LEFT_OUT: "the request ended before it was done",
+    }
     return BYTE_ORDER_MARK + csv_lines(
         [
             ["serial", "model", "result", "why", "previous_profile_uuid"],
             *(
-                [row.serial, row.model, row.outcome.value, row.why or "", row.previous_uuid or ""]
+                [
+                    *(row.serial, row.model, row.outcome.value),
+                    *(row.why or whys.get(row.outcome, ""), row.previous_uuid or ""),
+                ]
                 for row in rows
             ),
         ]

@@ -278,7 +278,7 @@ class RequestRunner:
             await self._poster.upload(
                 view.channel or "",
                 name=f"{view.label}-not-done.csv",
-                content=await asyncio.to_thread(blocks.failures_csv, rows),
+                content=await asyncio.to_thread(blocks.results_csv, rows, texts=self._service.texts),
                 thread_ts=view.message_ts,
             )
 

@@ -313,7 +313,8 @@ class _Screens:
         view = await self._service.get_by_id(call.value, actor=call.actor)
         rows = await self._service.results(view.id, actor=call.actor)
         name = f"{view.label}.csv"
-        await call.send_file(name=name, content=await asyncio.to_thread(blocks.failures_csv, rows))
+        content = await asyncio.to_thread(blocks.results_csv, rows, texts=self._texts)
+        await call.send_file(name=name, content=content)
         await call.answer(f"The file `{name}` is in your direct messages.")
 
 

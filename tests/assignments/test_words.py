@@ -1,15 +1,17 @@
 """What is said before a token is removed, and of a request that has ended."""
 
+import csv
 from dataclasses import replace
 
 import pytest
 
 from bot.assignments import blocks
 from bot.assignments.changes_blocks import remove_modal
-from bot.assignments.facts import Found
+from bot.assignments.facts import DeviceResultRow, Found
 from bot.assignments.models import Action, Outcome, RequestState
 from bot.tokens.facts import TokenState
 from tests.builders import NOW, token_view
+from tests.fakes.backend import TEXTS
 from tests.home.test_glance_blocks import request
 from tests.tokens.desk import buttons, said
 from tests.tokens.test_words import OTHER, strays
@@ -67,3 +69,20 @@ def test_the_requests_in_the_way_are_named_the_first_of_many() -> None:
     assert "Also asked for: 1 device in REQ-1." in said(
         blocks.card(default, texts=OTHER, now=NOW, approvals="required")
     )
+
+
+def test_the_file_of_results_says_why_for_every_device_that_did_not_get_it() -> None:
+    rows = [
+        DeviceResultRow("S1", "iPad", Outcome.FAILED, "UUID", None, "Apple: profile unknown"),
+        *(
+            DeviceResultRow(f"S{number}", "iPad", outcome, None, None)
+            for number, outcome in enumerate(Outcome, 2)
+        ),
+    ]
+    file = csv.DictReader(blocks.results_csv(rows, texts=TEXTS).decode("utf-8-sig").splitlines())
+    why = {row["serial"]: row["why"] for row in file}
+    assert why.pop("S1") == "Apple: profile unknown"
+    told = {outcome: why[f"S{number}"] for number, outcome in enumerate(Outcome, 2)}
+    done = {Outcome.WAITING, Outcome.SENT, Outcome.SUCCESS, Outcome.ALREADY}
+    assert {outcome for outcome, text in told.items() if not text} == done
+    assert told[Outcome.LEFT_OUT] == "the request ended before it was done"

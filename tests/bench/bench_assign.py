@@ -225,7 +225,7 @@ async def ours(url: str, database: str, devices: int) -> tuple[dict[str, Step], 
         calls = await calls_of(url)
         async with step("all results", steps):
             rows = await service.results(view.id, actor=ANA)
-            await asyncio.to_thread(blocks.failures_csv, rows)
+            await asyncio.to_thread(blocks.results_csv, rows, texts=service.texts)
         await made.background.drain(30)
     return steps, calls
 
