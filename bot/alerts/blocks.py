@@ -235,7 +235,7 @@ def _promises(view: AlertView, now: datetime) -> list[str]:
 def _word(view: AlertView, told: Told) -> str:
     if view.word == Word.LAPSED.value:
         who = person(view.acknowledged_by)
-        return f"*{told.headline}*. It was acknowledged by {who} three days ago and still holds."
+        return f"*{told.headline}*. {who} had acknowledged it; that has lapsed, and it still holds."
     return f"*{told.headline}*. It is no longer snoozed."
 
 

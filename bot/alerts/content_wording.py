@@ -322,6 +322,8 @@ def _renewed(view: AlertView, now: datetime) -> str:
     until = _until(view, now)
     if not until:
         return "The content token is in order again."
+    if view.ending.get("expires_at") == view.facts.get("expires_at"):
+        return f"It is not warned of any more: it expires {until}."
     by = view.ending.get("installed_by")
     return f"The content token was renewed{f', by {person(by)}' if by else ''}. It expires {until}."
 

@@ -108,6 +108,8 @@ class Digests:
             return []
         tokens = await self._tokens.list_tokens(actor=SYSTEM)
         channels = {token.channel or settings.channel for token in tokens} | {settings.channel}
+        # A date may have a channel that no token has.
+        channels |= {view.place for view in await self.alerts.open_alerts(actor=SYSTEM)}
         rows = []
         async with self._db.begin() as session:
             for channel in sorted(each for each in channels if each):

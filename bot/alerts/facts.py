@@ -115,7 +115,8 @@ class Gathered:
     """Everything that is wrong, as it was when the looking began.
 
     `unknown` are kinds that were not looked at or could not be: what is open of them stays as it is.
-    `untold` are tokens that could not be looked at: what is open about one of them stays too.
+    `untold` are tokens that could not be looked at: what is open about one of them stays too. `unclear` are
+    kinds with the subject of which nobody knows just now whether it still holds: such an alert stays as well.
     `tokens`, `content_tokens` and `deadlines` are all there are, by id; `licences` are those that are low
     or that profiles install.
     """
@@ -128,6 +129,7 @@ class Gathered:
     deadlines: Mapping[str, DeadlineView] = field(default_factory=dict)
     licences: Sequence[JudgedLicences] = ()
     untold: Collection[str] = ()
+    unclear: Collection[tuple[Kind, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,8 +93,8 @@ def _default_gone(words: Words) -> Told:
             if part
         ),
         means=(
-            "Enrolled devices keep working. New devices get no profile; switched on now, they can start"
-            " unmanaged and would have to be erased."
+            "Enrolled devices keep working. New devices of these platforms get no profile; switched on now,"
+            " they can start unmanaged and would have to be erased."
         ),
         next=(
             f"an admin edits the profile with {edit}, which defines it anew: the default moves along, and it"

@@ -90,6 +90,12 @@ class Gathering:
         syncs = await self._devices.sync_facts_of(tokens, {})
         for token in tokens:
             found += rules.token_problems(token, now=now, syncs=syncs[token.id], up_since=self._up_since)
+        unclear = {
+            (Kind.SYNC_FAILING, token.id)
+            for token in tokens
+            if token.state.can_sync
+            and rules.is_sync_unclear(token, syncs[token.id], now=now, up_since=self._up_since)
+        }
         found += await self._of_fleets(tokens, now)
         content_tokens = await self._licenses.list_content_tokens(actor=SYSTEM)
         uses = await self._portal_uses() if content_tokens else {}
@@ -107,6 +113,7 @@ class Gathering:
             self._placed(found),
             _by_id(tokens),
             SELDOM,
+            unclear=unclear,
             content_tokens={each.id: each for each in content_tokens},
             deadlines={each.id: each for each in deadlines},
             licences=licences,

@@ -109,11 +109,20 @@ class AlertRunner:
             try:
                 async with self._leases.hold(_POSTS) as lease:
                     for view in views:
-                        await self._tell(view.id, lease)
+                        await self._tell_or_log(view, lease)
             except LeaseTaken:
                 return
             except LeaseLost:
                 log.warning("another replica tells alerts now")
+
+    async def _tell_or_log(self, view: AlertView, lease: Lease) -> None:
+        """Tell what is due of one alert; a fault of ours in one of them keeps none of the others silent."""
+        try:
+            await self._tell(view.id, lease)
+        except LeaseLost:
+            raise
+        except Exception:
+            log.exception("an alert cannot be told", alert=view.label)
 
     async def _tell(self, alert_id: str, lease: Lease) -> None:
         """Tell what is due of one alert, part by part, each read anew: it may have changed meanwhile."""

@@ -179,6 +179,11 @@ def _failing(token: TokenView, now: datetime, syncs: TokenSyncFacts, up_since: d
     return [problem(Kind.SYNC_FAILING, token, Level.WARNING, since, facts)]
 
 
+def is_sync_unclear(token: TokenView, syncs: TokenSyncFacts, *, now: datetime, up_since: datetime) -> bool:
+    """Say whether a sync that failed or was missed may still do so: the next one has not said it yet."""
+    return token.in_doubt or syncs.running is not None or now - up_since < UP_FOR
+
+
 def terms_problems(tokens: Sequence[TokenView], *, now: datetime) -> list[Problem]:
     """Return the organisations whose terms are open, each with its tokens that are kept from work."""
     waiting = [
@@ -203,7 +208,7 @@ def _terms_of(tokens: Sequence[TokenView]) -> Problem:
     since = min(token.terms_since for token in tokens if token.terms_since is not None)
     return Problem(
         kind=Kind.TERMS,
-        subject=f"org:{first.org_id or name}",
+        subject=f"org:{first.org_id or name}"[:120],
         subject_name=name,
         level=Level.CRITICAL,
         since=since,
@@ -324,7 +329,7 @@ def next_part(view: AlertView, *, now: datetime, hours: WorkingHours) -> Part | 
         return Part.RAISE
     if may_post and _has_day_to_tell(view):
         return Part.DAY
-    if view.word is not None and _is_loud(view, now, hours):
+    if may_post and view.word is not None:
         return Part.WORD
     return Part.UPDATE if view.shown < view.version else None
 
@@ -362,7 +367,8 @@ def told(view: AlertView, attempt: Attempt, *, now: datetime) -> dict[str, Any]:
         values |= {"posted_level": attempt.level, "posted_level_at": now}
     if attempt.part in (Part.POST, Part.RAISE, Part.DAY) and attempt.rung is not None and attempt.rung <= 0:
         values["told_rung"] = attempt.rung
-    if attempt.part is Part.WORD:
+    if attempt.part in (Part.WORD, Part.DAY):
+        # Said of the day that it still holds, nothing is left to say of a promise that ran out.
         values["word"] = None
     if attempt.part is Part.RESOLVED:
         values["resolution_told_at"] = now
@@ -379,6 +385,8 @@ def worst_first(views: Iterable[AlertView]) -> list[AlertView]:
 
 def is_missing(view: AlertView, gathered: Gathered) -> bool:
     """Say whether an open alert without its problem is over, or only was not looked at."""
-    if view.kind in gathered.unknown or set(view.token_ids).intersection(gathered.untold):
+    if view.kind in gathered.unknown or (view.kind, view.subject) in gathered.unclear:
+        return False
+    if set(view.token_ids).intersection(gathered.untold):
         return False
     return view.opened_at < gathered.began_at

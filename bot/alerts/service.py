@@ -167,6 +167,9 @@ class AlertService:
             await self._claim(session, delivery)
             view = await self._visible(session, await store.one(session, alert_id), "of this kind", actor)
             self._require_operator(view, actor)
+            if "snoozed_until" in values and values["snoozed_until"] and view.level is Level.CRITICAL:
+                # It has turned critical since it was looked at.
+                raise CriticalNotSnoozed(view.label)
             changed = {**values, "version": view.version + 1}
             if not await store.change_open(session, alert_id, changed):
                 raise AlertOver(view.label)

@@ -196,6 +196,8 @@ def _renewed(view: AlertView, now: datetime) -> str:
     if not isinstance(expires_at, str) or not isinstance(left, int) or left < 1:
         return "The token is in order again."
     until = local_time(datetime.fromisoformat(expires_at), now)
+    if expires_at == view.facts.get("expires_at"):
+        return f"It is not warned of any more: it expires {until} ({days(left)} left)."
     by = f", by {person(view.ending.get('installed_by'))}" if view.ending.get("installed_by") else ""
     return f"The token was renewed{by}. It expires {until} ({days(left)} left)."
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from bot.backend.profile import Platform
+from bot.deadlines.service import Wishes
 from bot.kit.db import Database
 from bot.kit.secrets import Keyring
 from bot.tokens.rules import Setting
@@ -121,6 +122,14 @@ async def test_a_token_with_a_channel_of_its_own_is_told_of_there(desk: Desk) ->
     assert [each["text"].partition("\n")[0] for each in desk.slack.main("CLYON")][-1:] == [
         "This morning: 1 alert is open"
     ]
+
+
+async def test_a_date_with_a_channel_of_its_own_is_told_of_there(quiet: Desk) -> None:
+    await quiet.rooms.deadlines.watch("lease", "2026-05-13", actor=ADMIN, wishes=Wishes(channel="CDATES"))
+    await quiet.look(DAY)
+    assert await quiet.morning(2 * DAY) == [WELL], "the other channel's first digest is the next day's"
+    assert await quiet.morning(DAY) == ["post: This morning: 1 alert is open"]
+    assert quiet.slack.main("CDATES")[-1]["text"].startswith("This morning")
 
 
 async def test_a_digest_that_slack_refuses_stays_due_and_the_admins_get_it_once(open_one: Desk) -> None:

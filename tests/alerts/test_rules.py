@@ -1,13 +1,17 @@
 """The ladder, and what a look changes."""
 
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from bot.alerts import rules
-from bot.alerts.facts import Level
+from bot.alerts.facts import Attempt, Gathered, Kind, Level, Part, Word
 from bot.alerts.rules import Rung
-from tests.builders import NOW
+from bot.devices.facts import TokenSyncFacts
+from bot.kit.hours import WorkingHours
+from tests.builders import NOW, alert_view, token_view
 
 USUAL = (30, 14, 7, 3, 1)
 NOTE, WARNING, CRITICAL = Level
@@ -51,3 +55,47 @@ def test_the_next_level_is_known_beforehand(level: Level, days: int | None) -> N
 @pytest.mark.parametrize("typed", ["AL-7", "al-7", "al7", "7", " #7 "])
 def test_an_alert_is_named_by_its_label_or_number(typed: str) -> None:
     assert rules.number_of(typed) == 7
+
+
+def gathered(**facts: object) -> Gathered:
+    return Gathered(NOW, (), {}, **facts)  # type: ignore[arg-type]
+
+
+def test_an_alert_of_which_nobody_knows_whether_it_still_holds_stays() -> None:
+    view = alert_view(opened_at=NOW - timedelta(hours=1))
+    assert rules.is_missing(view, gathered())
+    assert not rules.is_missing(view, gathered(unclear={(Kind.SYNC_FAILING, view.subject)}))
+    assert rules.is_missing(view, gathered(unclear={(Kind.SYNC_FAILING, "id-lyon")}))
+
+
+@pytest.mark.parametrize(
+    ("in_doubt", "is_running", "up", "is_unclear"),
+    [
+        (False, False, timedelta(hours=1), False),
+        (True, False, timedelta(hours=1), True),
+        (False, True, timedelta(hours=1), True),
+        (False, False, timedelta(minutes=59), True),
+    ],
+)
+def test_only_a_sync_that_ends_says_whether_syncs_still_fail(
+    in_doubt: bool, is_running: bool, up: timedelta, is_unclear: bool
+) -> None:
+    token = token_view(refused_first_at=NOW if in_doubt else None)
+    running: Any = object() if is_running else None
+    syncs = TokenSyncFacts(running=running)
+    assert token.in_doubt is in_doubt
+    assert rules.is_sync_unclear(token, syncs, now=NOW, up_since=NOW - up) is is_unclear
+
+
+def test_a_snoozed_alert_says_nothing_of_a_promise_that_ran_out() -> None:
+    hours = WorkingHours.parse("Mon-Sun 00:00-24:00", "UTC")
+    shown: dict[str, Any] = {"message_ts": "1.0", "posted_level": Level.WARNING, "shown": 1, "version": 1}
+    view = alert_view(word=Word.LAPSED.value, **shown)
+    assert rules.next_part(view, now=NOW, hours=hours) is Part.WORD
+    snoozed = replace(view, snoozed_until=NOW + timedelta(days=1))
+    assert rules.next_part(snoozed, now=NOW, hours=hours) is None
+
+
+def test_the_reply_of_a_day_says_what_a_promise_that_ran_out_would() -> None:
+    attempt = Attempt(Part.DAY, Level.CRITICAL, -1)
+    assert rules.told(alert_view(word=Word.LAPSED.value), attempt, now=NOW)["word"] is None

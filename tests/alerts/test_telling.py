@@ -1,10 +1,15 @@
 """What Slack does not take stays due, and nothing that it took is told twice."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from bot.alerts.blocks import Writer
+from bot.alerts.errors import CriticalNotSnoozed
+from bot.alerts.facts import AlertView
+from bot.kit.actor import Actor
+from bot.slack.blocks import Message
 from bot.tokens.rules import Setting
 from tests.alerts.conftest import CHANNEL, Desk
 from tests.fakes.rooms import ADMIN
@@ -127,3 +132,45 @@ async def test_two_replicas_that_look_at_once_post_once(due: Desk) -> None:
     await asyncio.gather(first.look(due.clock.now()), due.runner.look(due.clock.now()))
     assert len(due.slack.main()) == 1
     assert len(await service.open_alerts(actor=ADMIN)) == 1
+
+
+async def test_warnings_that_begin_later_now_are_no_renewal(desk: Desk) -> None:
+    token, _ = await desk.token(20)
+    await desk.look()
+    await desk.rooms.tokens.change(token.id, actor=ADMIN, settings={Setting.WARN: "3,1"})
+    told = await desk.look(timedelta(minutes=1))
+    assert told[-1].startswith("reply: Resolved")
+    assert "It is not warned of any more: it expires" in str(desk.slack.messages[-1]["blocks"])
+    assert "renewed" not in str(desk.slack.messages[-1]["blocks"])
+
+
+async def test_a_fault_in_one_alert_keeps_no_other_silent(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.token(5, "lyon")
+    await desk.token(12, "paris")
+    main = Writer.main
+
+    def broken(writer: Writer, view: AlertView, *, now: datetime) -> Message:
+        if view.subject_name == "lyon":
+            raise KeyError("a text of ours")
+        return main(writer, view, now=now)
+
+    monkeypatch.setattr(Writer, "main", broken)
+    assert await desk.look() == ["post: Token paris expires in 12 days"]
+
+
+async def test_an_alert_that_turns_critical_meanwhile_is_not_snoozed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await desk.token(5)
+    await desk.look()
+    (seen,) = await desk.service.open_alerts(actor=ADMIN)
+    await desk.look(timedelta(days=5))
+
+    async def as_it_was(alert_id: str, *, actor: Actor) -> AlertView:
+        return seen
+
+    monkeypatch.setattr(desk.service, "snoozable", as_it_was)
+    with pytest.raises(CriticalNotSnoozed):
+        await desk.service.snooze(seen.id, "1d", actor=ADMIN)
