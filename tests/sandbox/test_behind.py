@@ -16,12 +16,12 @@ from bot.sandbox.behind.switches import Switches
 from bot.sandbox.behind.web import Behind
 from bot.sandbox.clock import MovedClock
 from bot.sandbox.slack.standin import SlackStandIn
-from tests.fakes.browser import chromium, close_pages, new_page
+from tests.fakes.browser import close_pages, new_page
 from tests.fakes.clock import FakeClock
 from tests.fakes.slack_world import SlackWorld, slack_world
 from tests.sandbox.apple_client import keys
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @dataclass
@@ -52,13 +52,12 @@ class Stage:
         return drawer
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(shared_browser: Browser) -> Browser:
+    return shared_browser
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def stage(clock: FakeClock, browser: Browser, tmp_path: Path) -> AsyncIterator[Stage]:
     moved = MovedClock(tmp_path / "clock.json", clock)
     apple = AppleStandIn(moved)

@@ -10,13 +10,13 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.fakes.browser import chromium, close_pages, new_page
+from tests.fakes.browser import close_pages, new_page
 from tests.fakes.clock import FakeClock
 from tests.fakes.scenes import offered
 from tests.fakes.slack_world import SlackWorld, slack_world
 
 # One browser for all tests of this file: starting it takes longer than most of them.
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Json = dict[str, Any]
 CHANNEL = "C0ENROLL"
@@ -51,7 +51,7 @@ def modal(*blocks: Json, title: str = "Add a token", submit: str = "Add", **rest
     return {**view, "blocks": list(blocks), **rest}
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def world(clock: FakeClock) -> AsyncIterator[SlackWorld]:
     usages = [
         {"usage": "status", "summary": "Health at a glance"},
@@ -64,13 +64,12 @@ async def world(clock: FakeClock) -> AsyncIterator[SlackWorld]:
         yield made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(shared_browser: Browser) -> Browser:
+    return shared_browser
 
 
-@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+@pytest_asyncio.fixture(loop_scope="session", autouse=True)
 async def closed_windows(browser: Browser) -> AsyncIterator[None]:
     """Close what a test opened before its stand-in goes away."""
     yield

@@ -9,13 +9,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, FilePayload, Locator, Page, ViewportSize, expect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from tests.fakes.browser import chromium
 from tests.fakes.clock import FakeClock
 from tests.fakes.scenes import CHANNEL, option, plain
 from tests.fakes.scenes import field as input_block
 from tests.fakes.slack_world import SlackWorld, slack_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Json = dict[str, Any]
 Use = Callable[[Page, Locator], Awaitable[None]]
@@ -36,19 +35,18 @@ CONFIRM = {
 }
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def world(clock: FakeClock) -> AsyncIterator[SlackWorld]:
     async with slack_world(clock) as made:
         yield made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(shared_browser: Browser) -> Browser:
+    return shared_browser
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, world: SlackWorld) -> AsyncIterator[Page]:
     # The zone is not the bot's: a date with a time has to arrive as a moment.
     page = await browser.new_page(viewport=TALL, timezone_id="Asia/Tokyo", locale="en-US")

@@ -8,11 +8,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
 from bot.sandbox.slack import people
-from tests.fakes.browser import chromium
 from tests.fakes.clock import FakeClock
 from tests.fakes.slack_world import SlackWorld, slack_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MESSAGES = 5000
 #: What may stand in the page at once: a window's worth, and some above and below.
@@ -29,7 +28,7 @@ AT_REST = """box => new Promise(done => {
 })"""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def world() -> AsyncIterator[SlackWorld]:
     async with slack_world(FakeClock(datetime(2026, 5, 1, 9, 0, tzinfo=UTC))) as made:
         for number in range(MESSAGES):
@@ -37,13 +36,12 @@ async def world() -> AsyncIterator[SlackWorld]:
         yield made
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(shared_browser: Browser) -> Browser:
+    return shared_browser
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, world: SlackWorld) -> AsyncIterator[Page]:
     page = await opened(browser, world)
     yield page
