@@ -7,6 +7,7 @@ from aiohttp import web
 from bot.slack.files import FileNotFromSlack, FileNotHandedOver, FileTooLarge, SlackFile
 from bot.slack.hosts import SlackHosts
 from tests.slack.bot import Bot
+from tests.slack.web_api import Fault
 
 
 def served(content: bytes, **more: Any) -> Callable[[], web.StreamResponse]:
@@ -129,3 +130,23 @@ def test_files_come_from_slack_or_the_stand_in_set(api_url: str | None, url: str
 
 def test_what_is_in_a_file_is_not_shown() -> None:
     assert "secret" not in repr(SlackFile("srv.p7m", b"secret"))
+
+
+@pytest.mark.parametrize(
+    ("faults", "is_gone"),
+    [
+        ([], True),
+        ([Fault("cant_delete_file")], False),
+        ([Fault("file_not_found")], False),
+        ([Fault("file_deleted")], True),
+        # Carried out, and its answer lost: asked again, it was deleted.
+        ([Fault(drops=True, is_done=True), Fault("file_deleted")], True),
+        ([Fault(status=500)] * 9, False),
+    ],
+)
+async def test_a_file_is_deleted_or_it_is_said_that_it_stays(
+    bot: Bot, faults: list[Fault], is_gone: bool
+) -> None:
+    bot.web.fail("files.delete", *faults)
+    assert await bot.slack.files.delete_file(entry(bot)) is is_gone
+    assert all(body == {"file": "F1"} for body in bot.web.called("files.delete"))
